@@ -1,0 +1,18 @@
+/* core_secret.h - memory for secrets: page-aligned, locked, left out of core dumps and forks,
+ * wiped when freed.  mlock(2) being refused is an error, not a warning. */
+#pragma once
+#include <stddef.h>
+#include "core_cleanup.h"
+#include "core_err.h"
+
+#define SECRET_BYTES_MAX (1024 * 1024) /* one secret */
+
+struct secret;
+
+int secret_new(const void *bytes, size_t len, struct secret **ret, struct err *e);
+const char *secret_bytes(const struct secret *s); /* NUL-terminated after len bytes */
+size_t secret_len(const struct secret *s);
+void secret_free(struct secret *s);
+/* explicit_bzero(3), for buffers that held one on the way. */
+void secret_wipe(void *bytes, size_t len);
+DEFINE_AUTO(struct secret, secret_free)
