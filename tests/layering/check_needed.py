@@ -1,0 +1,19 @@
+#!/usr/bin/env python3
+"""check_needed.py BINARY FORBIDDEN... - fail if BINARY needs a forbidden library, or is not hardened."""
+import subprocess
+import sys
+
+binary, forbidden = sys.argv[1], sys.argv[2:]
+dynamic = subprocess.run(['readelf', '-dW', binary], capture_output=True, text=True, check=True).stdout
+headers = subprocess.run(['readelf', '-lhW', binary], capture_output=True, text=True, check=True).stdout
+needed = [line.split('[')[1].rstrip(']') for line in dynamic.splitlines() if '(NEEDED)' in line]
+bad = [f'needs {n}' for n in needed if any(f in n for f in forbidden)]
+if 'GNU_RELRO' not in headers or 'NOW' not in dynamic:
+    bad.append('no full RELRO')
+if 'DYN (' not in headers:
+    bad.append('not position-independent')
+if any('GNU_STACK' in line and 'RWE' in line for line in headers.splitlines()):
+    bad.append('executable stack')
+print('needs', ' '.join(needed))
+print('\n'.join(bad))
+sys.exit(bool(bad) or not needed)
