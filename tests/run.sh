@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# run.sh - install, build and run all tests; the last line is "N passed, N failed, N skipped".
+#
+# Builds three times: gcc as released, clang (warnings and clang-tidy), gcc with ASan and UBSan; the
+# whole suite runs on the first and on the sanitised build, valgrind on the unit tests.  Must be
+# root, as sandboxes need namespaces; everything happens in namespaces that the tests make.
+# OPENSHELL_QUICK=1 leaves out clang-tidy and valgrind, for work on one change.
+set -u
+
+here=$(cd "$(dirname "$0")/.." && pwd)
+top=${OPENSHELL_BUILD_ROOT:-$here}
+passed=0 failed=0 skipped=0
+export PYTHONDONTWRITEBYTECODE=1
+export OPENSHELL_SPEC_DIR=${OPENSHELL_SPEC_DIR:-$here/../shared/spec}
+
+if [ "$(id -u)" != 0 ]; then
+    echo "run.sh: sandboxes need root; run it as root or with sudo" >&2
+    exit 1
+fi
+"$here/packaging/install-dependencies.sh" build test || exit 1
+
+section() { printf '\n===== %s\n' "$1"; }
+
+# one NAME COMMAND...: a check that passes or fails as a whole
+one() {
+    local name=$1
+    shift
+    section "$name"
+    if "$@"; then
+        passed=$((passed + 1))
+        echo "passed  $name"
+    else
+        failed=$((failed + 1))
+        echo "FAILED  $name"
+    fi
+}
+
+configure() { # DIR OPTION... ; reuses a directory that is already configured
+    local dir=$1
+    shift
+    [ -f "$dir/build.ninja" ] || meson setup "$dir" "$here" "$@"
+}
+
+configure_clang() { CC=clang configure "$1"; }
+
+build() { ninja -C "$1" | tail -n 40; return "${PIPESTATUS[0]}"; }
+
+# meson_suite DIR [ARG]...: run meson's tests and add up its own report
+meson_suite() {
+    local dir=$1 counts
+    shift
+    section "unit, fuzz corpora, layering in $(basename "$dir")"
+    rm -f "$dir"/meson-logs/testlog*.json
+    meson test -C "$dir" --no-rebuild --print-errorlogs -t "${TIMEOUT_MULTIPLIER:-2}" "$@"
+    counts=$(python3 - "$dir"/meson-logs/testlog*.json <<'PY'
+import json, sys
+n = {'OK': 0, 'SKIP': 0, 'bad': 0}
+for path in sys.argv[1:]:
+    for line in open(path):
+        result = json.loads(line)['result']
+        n[result if result in n else 'bad'] += 1
+print(n['OK'], n['bad'], n['SKIP'])
+PY
+    ) || counts="0 1 0"
+    set -- $counts
+    passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
+}
+
+integration() { # DIR NAME
+    section "integration in $2"
+    local summary
+    summary=$(mktemp)
+    OPENSHELL_BUILD=$1 python3 "$here/tests/integration/run.py" -j "${JOBS:-2}" --summary "$summary"
+    set -- $(python3 -c 'import json,sys
+try: c = json.load(open(sys.argv[1])); print(c["passed"], c["failed"], c["skipped"])
+except ValueError: print(0, 1, 0)' "$summary")
+    rm -f "$summary"
+    passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
+}
+
+format_is_clean() {
+    git -C "$here" ls-files '*.c' '*.h' | (cd "$here" && xargs clang-format --dry-run -Werror)
+}
+tidy_is_clean() {
+    (cd "$here" && git ls-files 'libcore/*.c' 'orchestrator/*.c' 'supervisor-*/*.c' |
+        xargs -P "$(nproc)" -n 4 clang-tidy --quiet -p "$1" 2>/dev/null)
+}
+
+gcc_dir=$top/build clang_dir=$top/build-clang san_dir=$top/build-asan
+one "configure gcc" configure "$gcc_dir"
+one "build gcc" build "$gcc_dir"
+one "configure clang" configure_clang "$clang_dir"
+one "build clang" build "$clang_dir"
+one "configure ASan and UBSan" configure "$san_dir" -Db_sanitize=address,undefined -Db_lundef=false \
+    -Doptimization=1
+one "build ASan and UBSan" build "$san_dir"
+one "clang-format" format_is_clean
+[ -n "${OPENSHELL_QUICK:-}" ] || one "clang-tidy" tidy_is_clean "$clang_dir"
+
+meson_suite "$gcc_dir"
+integration "$gcc_dir" gcc
+# Leaks are errors, too; the sanitiser's own start needs what a leaf's filter forbids, so the leaves
+# report through their exit status only.
+export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+meson_suite "$san_dir" --suite unit --suite fuzz
+[ -n "${OPENSHELL_QUICK:-}" ] || TIMEOUT_MULTIPLIER=10 meson_suite "$gcc_dir" --suite unit \
+    --wrap 'valgrind --quiet --error-exitcode=98 --trace-children=no --child-silent-after-fork=no'
+integration "$san_dir" ASan
+one "quickstart demonstration" "$here/packaging/quickstart.sh"
+
+printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
