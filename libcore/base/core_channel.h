@@ -18,11 +18,11 @@
 #include "core_cleanup.h"
 #include "core_err.h"
 
-#define CHANNEL_HEADER_LEN 8                         /* bytes */
+#define CHANNEL_HEADER_LEN 8				     /* bytes */
 #define CHANNEL_PAYLOAD_MAX (64 * 1024 - CHANNEL_HEADER_LEN) /* bytes; larger things go as memfd */
-#define CHANNEL_QUEUE_MAX (1024 * 1024)              /* bytes not yet taken by the kernel */
-#define CHANNEL_FDS_MAX 4                            /* descriptors of one packet */
-#define CHANNEL_TURN_MAX 64                          /* packets read per turn of the loop */
+#define CHANNEL_QUEUE_MAX (1024 * 1024)			     /* bytes not yet taken by the kernel */
+#define CHANNEL_FDS_MAX 4				     /* descriptors of one packet */
+#define CHANNEL_TURN_MAX 64				     /* packets read per turn of the loop */
 
 struct loop;
 struct channel;
@@ -39,7 +39,7 @@ struct channel_rule {
 	const char *name; /* for logs; NULL name ends the table */
 	uint16_t number;
 	uint32_t min, max; /* payload bytes, inclusive */
-	uint8_t fds;       /* exactly this many */
+	uint8_t fds;	   /* exactly this many */
 	uint32_t states;   /* mask: when the peer may send it */
 	/* fds are borrowed; to keep one, TAKE_FD(fds[i]).  Whatever is left is
 	 * closed on return.  0, or a negative errno to end the channel. */

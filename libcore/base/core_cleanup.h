@@ -21,22 +21,22 @@ static inline void core_closep(int *fd)
 #define AUTO_FREE __attribute__((cleanup(core_freep)))
 #define AUTO_CLOSE __attribute__((cleanup(core_closep)))
 #define AUTO(free_fn) __attribute__((cleanup(free_fn##_p)))
-#define DEFINE_AUTO(type, free_fn)                                                                 \
-	static inline void free_fn##_p(type **p)                                                   \
-	{                                                                                          \
-		if (*p)                                                                            \
-			free_fn(*p);                                                               \
+#define DEFINE_AUTO(type, free_fn) \
+	static inline void free_fn##_p(type **p) \
+	{ \
+		if (*p) \
+			free_fn(*p); \
 	}
 
-#define TAKE_PTR(p)                                                                                \
-	({                                                                                         \
-		__typeof__(p) t_ = (p);                                                            \
-		(p) = NULL;                                                                        \
-		t_;                                                                                \
+#define TAKE_PTR(p) \
+	({ \
+		__typeof__(p) t_ = (p); \
+		(p) = NULL; \
+		t_; \
 	})
-#define TAKE_FD(fd)                                                                                \
-	({                                                                                         \
-		int t_ = (fd);                                                                     \
-		(fd) = -1;                                                                         \
-		t_;                                                                                \
+#define TAKE_FD(fd) \
+	({ \
+		int t_ = (fd); \
+		(fd) = -1; \
+		t_; \
 	})

@@ -3,14 +3,23 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include "core_text.h"
+
+/* vsnprintf may cut inside a UTF-8 character; what is left must stay printable. */
+static void mend_cut(struct err *e, int wanted)
+{
+	if (wanted >= ERR_TEXT_MAX)
+		e->text[text_utf8_cut(e->text, strlen(e->text), ERR_TEXT_MAX - 1)] = '\0';
+}
 
 int err_set(struct err *e, int code, const char *fmt, ...)
 {
 	if (e) {
 		va_list ap;
+
 		e->code = code;
 		va_start(ap, fmt);
-		(void) vsnprintf(e->text, sizeof e->text, fmt, ap);
+		mend_cut(e, vsnprintf(e->text, sizeof e->text, fmt, ap));
 		va_end(ap);
 	}
 	return -code;
@@ -29,7 +38,6 @@ int err_wrap(struct err *e, const char *fmt, ...)
 	n = vsnprintf(e->text, sizeof e->text, fmt, ap);
 	va_end(ap);
 	if (n >= 0 && n < ERR_TEXT_MAX - 3)
-		(void) snprintf(e->text + n, sizeof e->text - (size_t) n, ": %.*s",
-			(int) (ERR_TEXT_MAX - n - 3), inner);
+		mend_cut(e, n + snprintf(e->text + n, sizeof e->text - (size_t) n, ": %s", inner));
 	return e->code ? -e->code : -EIO;
 }

@@ -9,15 +9,13 @@
 #define ERR_TEXT_MAX 512 /* bytes, NUL included; longer text is cut at a character boundary */
 
 struct err {
-	int  code;               /* positive errno value, 0 = unset */
+	int code;		 /* positive errno value, 0 = unset */
 	char text[ERR_TEXT_MAX]; /* "outer: inner", no trailing newline */
 };
 
 /* Set e (which may be NULL) and return -code, so that
  * "return err_set(e, ENOENT, ...)" is the whole failure path. */
-int err_set(struct err *e, int code, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+int err_set(struct err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* Prefix the text already in e with context; keep its code; return -code. */
-int err_wrap(struct err *e, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
+int err_wrap(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

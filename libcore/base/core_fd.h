@@ -5,6 +5,7 @@
  */
 #pragma once
 #include <stddef.h>
+#include <stdint.h>
 #include "core_err.h"
 
 /* close_range(2) everything above 2 but keep (-1: keep nothing). */

@@ -44,8 +44,7 @@ int loop_io_watch(struct loop_io *io, unsigned events);
 void loop_io_free(struct loop_io *io);
 
 /* A one-shot timer; starting it again moves it. */
-int loop_timer_new(
-	struct loop *l, loop_fn fn, void *owner, struct loop_timer **ret, struct err *e);
+int loop_timer_new(struct loop *l, loop_fn fn, void *owner, struct loop_timer **ret, struct err *e);
 int loop_timer_start(struct loop_timer *t, uint64_t after_ms);
 void loop_timer_stop(struct loop_timer *t);
 void loop_timer_free(struct loop_timer *t);
