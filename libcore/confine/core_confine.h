@@ -18,7 +18,7 @@ struct confine_identity {
 	uint32_t groups[CONFINE_GROUPS_MAX];
 	size_t n_groups;
 	uint64_t keep_caps; /* mask of 1 << CAP_x; 0 drops everything */
-	bool keep_uid;      /* change capabilities only (the process leaf) */
+	bool keep_uid;	    /* change capabilities only (the process leaf) */
 };
 
 /* PR_SET_NO_NEW_PRIVS, RLIMIT_CORE 0, PR_SET_DUMPABLE 0. */
@@ -31,8 +31,8 @@ int confine_drop(const struct confine_identity *id, struct err *e);
 
 /* ---- Landlock (landlock(7)), our own constants up to ABI 7 ---- */
 
-enum confine_access { /* what a path rule grants */
-	CONFINE_READ,       /* read and execute */
+enum confine_access {	    /* what a path rule grants */
+	CONFINE_READ,	    /* read and execute */
 	CONFINE_READ_WRITE, /* everything; device ioctls only where CONFINE_DEVICE says so */
 	CONFINE_READ_ONLY_NOEXEC,
 	CONFINE_DEVICE, /* read, write and device ioctl on a device node */
@@ -45,11 +45,11 @@ struct confine_landlock; /* a ruleset being built; usable after fork */
 int confine_landlock_abi(struct err *e);
 struct confine_landlock_options {
 	bool handle_tcp; /* TCP bind and connect only to allow_tcp ports (ABI 4) */
-	bool scope;      /* abstract sockets and signals stay inside (ABI 6) */
-	int max_abi;     /* 0: newest; tests set it lower */
+	bool scope;	 /* abstract sockets and signals stay inside (ABI 6) */
+	int max_abi;	 /* 0: newest; tests set it lower */
 };
-int confine_landlock_new(const struct confine_landlock_options *o, struct confine_landlock **ret,
-	struct err *e);
+int confine_landlock_new(
+	const struct confine_landlock_options *o, struct confine_landlock **ret, struct err *e);
 /* fd is borrowed, O_PATH allowed; rights that do not apply to a non-directory are masked. */
 int confine_landlock_allow(
 	struct confine_landlock *r, int fd, enum confine_access access, struct err *e);

@@ -1,0 +1,150 @@
+#include <errno.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "core_confine.h"
+
+#define CAPS_PROBE_MAX 63 /* highest capability number that a mask of ours can hold */
+
+int confine_harden(struct err *e)
+{
+	struct rlimit none = { 0, 0 };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_set(e, errno, "set no_new_privs");
+	if (setrlimit(RLIMIT_CORE, &none) < 0)
+		return err_set(e, errno, "forbid core dumps");
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return err_set(e, errno, "make the process not dumpable");
+	return 0;
+}
+
+static int caps_get(struct __user_cap_data_struct data[2])
+{
+	struct __user_cap_header_struct h = { _LINUX_CAPABILITY_VERSION_3, 0 };
+
+	return syscall(SYS_capget, &h, data) < 0 ? -errno : 0;
+}
+
+static int caps_set(uint64_t keep)
+{
+	struct __user_cap_header_struct h = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct data[2] = { 0 };
+
+	for (int i = 0; i < 2; i++)
+		data[i].effective = data[i].permitted = (uint32_t) (keep >> (32 * i));
+	return syscall(SYS_capset, &h, data) < 0 ? -errno : 0;
+}
+
+/* The kernel may know capabilities that our headers do not: go on until EINVAL. */
+static int drop_bounding(uint64_t keep, struct err *e)
+{
+	for (int cap = 0; cap <= CAPS_PROBE_MAX; cap++) {
+		int in = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
+
+		if (in < 0)
+			return 0;
+		if (in == 0 || (keep >> cap & 1))
+			continue;
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			return err_set(e, errno, "drop capability %d from the bounding set", cap);
+	}
+	return 0;
+}
+
+static int set_groups(const struct confine_identity *id, struct err *e)
+{
+	gid_t now[CONFINE_GROUPS_MAX];
+	int n = getgroups(CONFINE_GROUPS_MAX, now);
+	bool same = n >= 0 && (size_t) n == id->n_groups;
+
+	for (size_t i = 0; same && i < id->n_groups; i++)
+		same = now[i] == id->groups[i];
+	if (same)
+		return 0;
+	for (size_t i = 0; i < id->n_groups; i++)
+		if (id->groups[i] == 0)
+			return err_set(e, EPERM, "group 0 is no group for a confined process");
+	if (setgroups(id->n_groups, id->groups) < 0)
+		return err_set(e, errno, "set supplementary groups");
+	return 0;
+}
+
+static int set_ids(const struct confine_identity *id, struct err *e)
+{
+	uid_t r, f, s;
+	gid_t gr, gf, gs;
+
+	if (id->uid == 0 || id->gid == 0)
+		return err_set(e, EPERM, "uid 0 and gid 0 are refused for a confined process");
+	if (set_groups(id, e) < 0)
+		return -e->code;
+	if (getresgid(&gr, &gf, &gs) < 0 || getresuid(&r, &f, &s) < 0)
+		return err_set(e, errno, "read ids");
+	if ((gr != id->gid || gf != id->gid || gs != id->gid) &&
+		setresgid(id->gid, id->gid, id->gid) < 0)
+		return err_set(e, errno, "set gid %u", id->gid);
+	/* Before the uid changes, while CAP_SETPCAP is still there. */
+	if (geteuid() == 0 && drop_bounding(id->keep_caps, e) < 0)
+		return -e->code;
+	if (id->keep_caps && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
+		return err_set(e, errno, "keep capabilities");
+	if ((r != id->uid || f != id->uid || s != id->uid) &&
+		setresuid(id->uid, id->uid, id->uid) < 0)
+		return err_set(e, errno, "set uid %u", id->uid);
+	return 0;
+}
+
+static int verify_ids(const struct confine_identity *id, struct err *e)
+{
+	gid_t groups[CONFINE_GROUPS_MAX], gr, gf, gs;
+	uid_t r, f, s;
+	int n = getgroups(CONFINE_GROUPS_MAX, groups);
+
+	if (getresuid(&r, &f, &s) < 0 || getresgid(&gr, &gf, &gs) < 0 || n < 0)
+		return err_set(e, errno, "read ids back");
+	if (r != id->uid || f != id->uid || s != id->uid || gr != id->gid || gf != id->gid ||
+		gs != id->gid || (size_t) n != id->n_groups)
+		return err_set(e, EPERM, "ids are not what was set");
+	if (setuid(0) == 0 || seteuid(0) == 0 || setgid(0) == 0)
+		return err_set(e, EPERM, "uid or gid 0 could be regained");
+	return 0;
+}
+
+static int verify_caps(uint64_t keep, struct err *e)
+{
+	struct __user_cap_data_struct d[2];
+	int r = caps_get(d);
+
+	if (r < 0)
+		return err_set(e, -r, "read capabilities back");
+	for (int i = 0; i < 2; i++) {
+		uint32_t want = (uint32_t) (keep >> (32 * i));
+
+		if ((d[i].permitted & ~want) || (d[i].effective & ~want) || d[i].inheritable)
+			return err_set(e, EPERM, "capabilities are left that should be gone");
+	}
+	return 0;
+}
+
+int confine_drop(const struct confine_identity *id, struct err *e)
+{
+	int r;
+
+	if (!id->keep_uid && set_ids(id, e) < 0)
+		return -e->code;
+	if (id->keep_uid && drop_bounding(id->keep_caps, e) < 0)
+		return -e->code;
+	/* EINVAL: a kernel without ambient capabilities has none to clear. */
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL)
+		return err_set(e, errno, "clear ambient capabilities");
+	r = caps_set(id->keep_caps);
+	if (r < 0)
+		return err_set(e, -r, "reduce capabilities");
+	if (!id->keep_uid && verify_ids(id, e) < 0)
+		return -e->code;
+	return verify_caps(id->keep_caps, e);
+}
