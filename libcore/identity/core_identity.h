@@ -19,15 +19,15 @@
 #include "core_cleanup.h"
 #include "core_err.h"
 
-#define IDENTITY_ANCESTORS_MAX 64    /* levels */
-#define IDENTITY_BATCH_MAX 256       /* questions answered by one scan */
+#define IDENTITY_ANCESTORS_MAX 64     /* levels */
+#define IDENTITY_BATCH_MAX 256	      /* questions answered by one scan */
 #define IDENTITY_TEXT_MAX (16 * 1024) /* bytes of all strings of one answer */
-#define IDENTITY_PROCESSES_MAX 65536 /* processes looked at per scan */
-#define IDENTITY_FDS_MAX 200000      /* descriptors looked at per scan; beyond: deny */
-#define IDENTITY_SCAN_MS 1500        /* time for one scan; beyond: deny */
+#define IDENTITY_PROCESSES_MAX 65536  /* processes looked at per scan */
+#define IDENTITY_FDS_MAX 200000	      /* descriptors looked at per scan; beyond: deny */
+#define IDENTITY_SCAN_MS 1500	      /* time for one scan; beyond: deny */
 #define IDENTITY_HASH_BYTES_MAX (1024ull * 1024 * 1024) /* larger executables: deny */
-#define IDENTITY_HASHES_MAX 4096     /* trust-on-first-use entries; beyond: deny new ones */
-#define IDENTITY_HASH_TEXT 65        /* SHA-256 in hex, NUL included */
+#define IDENTITY_HASHES_MAX 4096 /* trust-on-first-use entries; beyond: deny new ones */
+#define IDENTITY_HASH_TEXT 65	 /* SHA-256 in hex, NUL included */
 
 enum identity_assurance { /* wire values, append only */
 	IDENTITY_NONE = 0,

@@ -11,7 +11,7 @@
 #include <sys/types.h>
 #include "core_err.h"
 
-#define PROCFS_PATH_MAX 4096   /* bytes of one path, NUL included */
+#define PROCFS_PATH_MAX 4096	/* bytes of one path, NUL included */
 #define PROCFS_CMDLINE_MAX 4096 /* bytes of /proc/PID/cmdline that are looked at */
 
 /* Parent and start time (clock ticks since boot) from /proc/PID/stat; comm may hold anything. */
@@ -23,7 +23,7 @@ int procfs_exe(int proc_fd, pid_t pid, char ret[PROCFS_PATH_MAX], struct err *e)
 int procfs_children(int proc_fd, pid_t pid, pid_t *ret, size_t max, struct err *e);
 int procfs_uid(int proc_fd, pid_t pid, uint32_t *ret, struct err *e);
 /* Absolute paths among argv, for logging only; "\0"-separated into ret, at most max bytes. */
-int procfs_cmdline_paths(int proc_fd, pid_t pid, char *ret, size_t max, size_t *ret_len,
-	struct err *e);
+int procfs_cmdline_paths(
+	int proc_fd, pid_t pid, char *ret, size_t max, size_t *ret_len, struct err *e);
 /* Pure: parse the text of /proc/PID/stat (fuzzed). */
 int procfs_stat_parse(const char *text, size_t len, pid_t *ret_ppid, uint64_t *ret_start);

@@ -1,0 +1,137 @@
+#include "core_sockdiag.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/inet_diag.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netlink/msg.h>
+#include <netlink/netlink.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#define TCP_ESTABLISHED_STATE 1
+#define ANSWER_MS 500
+
+struct sockdiag {
+	struct nl_sock *socket;
+};
+
+struct answer {
+	uint64_t inode;
+	uint32_t uid;
+	bool found;
+};
+
+static int on_socket(struct nl_msg *m, void *arg)
+{
+	struct nlmsghdr *h = nlmsg_hdr(m);
+	struct answer *a = arg;
+
+	if (h->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
+		nlmsg_datalen(h) < (int) sizeof(struct inet_diag_msg))
+		return NL_SKIP;
+	const struct inet_diag_msg *d = nlmsg_data(h);
+
+	a->inode = d->idiag_inode;
+	a->uid = d->idiag_uid;
+	a->found = d->idiag_state == TCP_ESTABLISHED_STATE;
+	return NL_OK;
+}
+
+static int open_socket(struct sockdiag *d, struct err *e)
+{
+	struct timeval limit = { 0, ANSWER_MS * 1000 };
+	int r = nl_connect(d->socket, NETLINK_SOCK_DIAG);
+
+	if (r < 0)
+		return err_set(e, EIO, "open sock_diag: %s", nl_geterror(r));
+	nl_socket_disable_seq_check(d->socket);
+	nl_socket_disable_auto_ack(d->socket);
+	if (setsockopt(nl_socket_get_fd(d->socket), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) <
+		0)
+		return err_set(e, errno, "limit sock_diag");
+	return 0;
+}
+
+int sockdiag_new(int netns_fd, struct sockdiag **ret, struct err *e)
+{
+	AUTO(sockdiag_free) struct sockdiag *d = calloc(1, sizeof *d);
+	AUTO_CLOSE int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	int r;
+
+	if (!d || home < 0)
+		return err_set(e, d ? errno : ENOMEM, "sock_diag");
+	d->socket = nl_socket_alloc();
+	if (!d->socket)
+		return err_set(e, ENOMEM, "sock_diag");
+	if (setns(netns_fd, CLONE_NEWNET) < 0)
+		return err_set(e, errno, "enter the workload's network namespace");
+	r = open_socket(d, e);
+	if (setns(home, CLONE_NEWNET) < 0)
+		return err_set(e, errno, "leave the workload's network namespace");
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(d);
+	return 0;
+}
+
+void sockdiag_free(struct sockdiag *d)
+{
+	if (!d)
+		return;
+	nl_socket_free(d->socket);
+	free(d);
+}
+
+static int ask(struct sockdiag *d, const struct inet_diag_req_v2 *req, struct answer *a)
+{
+	struct nl_cb *cb = nl_cb_alloc(NL_CB_CUSTOM);
+	int r;
+
+	if (!cb)
+		return -ENOMEM;
+	(void) nl_cb_set(cb, NL_CB_VALID, NL_CB_CUSTOM, on_socket, a);
+	r = nl_send_simple(
+		d->socket, SOCK_DIAG_BY_FAMILY, 0, (void *) (uintptr_t) req, sizeof *req);
+	if (r >= 0)
+		r = nl_recvmsgs(d->socket, cb);
+	nl_cb_put(cb);
+	return r < 0 ? -EIO : 0;
+}
+
+/* A socket of family AF_INET6 that talks IPv4 has mapped addresses. */
+static int ask_family(
+	struct sockdiag *d, const struct identity_question *q, int family, struct answer *a)
+{
+	struct inet_diag_req_v2 req = { .sdiag_family = (uint8_t) family,
+		.sdiag_protocol = IPPROTO_TCP,
+		.idiag_states = 1u << TCP_ESTABLISHED_STATE };
+	size_t skip = family == AF_INET ? 12 : 0;
+
+	req.id.idiag_sport = htons(q->peer_port);
+	req.id.idiag_dport = htons(q->local_port);
+	(void) memcpy(req.id.idiag_src, q->peer.b + skip, 16 - skip);
+	(void) memcpy(req.id.idiag_dst, q->local.b + skip, 16 - skip);
+	req.id.idiag_cookie[0] = req.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+	return ask(d, &req, a);
+}
+
+int sockdiag_find(struct sockdiag *d, const struct identity_question *q, uint64_t *ret_inode,
+	uint32_t *ret_uid, struct err *e)
+{
+	bool v4 = addr_is_v4(&q->peer) && addr_is_v4(&q->local);
+	struct answer a = { 0 };
+
+	if (v4)
+		(void) ask_family(d, q, AF_INET, &a);
+	if (!a.found)
+		(void) ask_family(d, q, AF_INET6, &a);
+	if (!a.found || a.inode == 0)
+		return err_set(e, ENOENT, "no process holds the calling socket any more");
+	*ret_inode = a.inode;
+	*ret_uid = a.uid;
+	return 0;
+}
