@@ -182,6 +182,23 @@ static void open_kept(struct kept *kept, const char *const *keep, size_t n_keep)
 	}
 }
 
+/* A terminal file system of our own: with the operator's uid the workload could open the
+ * operator's terminals in the host's. */
+static int cover_terminals(struct err *e)
+{
+	struct stat st;
+
+	if (stat("/dev/pts", &st) < 0 || !S_ISDIR(st.st_mode))
+		return 0;
+	if (mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+		    "newinstance,ptmxmode=0666,mode=0620") < 0)
+		return err_set(e, errno, "make a terminal file system for the workload");
+	if (stat("/dev/ptmx", &st) == 0 &&
+		mount("/dev/pts/ptmx", "/dev/ptmx", NULL, MS_BIND, NULL) < 0)
+		return err_set(e, errno, "cover /dev/ptmx");
+	return 0;
+}
+
 static int hide(const char *const *keep, size_t n_keep, struct kept *kept,
 	struct proc_mounts_result *ret, struct err *e)
 {
@@ -189,6 +206,8 @@ static int hide(const char *const *keep, size_t n_keep, struct kept *kept,
 	for (size_t i = 0; i < sizeof run_directories / sizeof *run_directories; i++)
 		if (cover(run_directories[i], kept, n_keep, ret, e) < 0)
 			return -e->code;
+	if (cover_terminals(e) < 0)
+		return -e->code;
 	return cover_sockets(keep, n_keep, ret, e);
 }
 

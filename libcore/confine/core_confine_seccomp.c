@@ -155,6 +155,8 @@ static const struct qualified forms[] = {
 	{ "fcntl:dupfd", "fcntl", 1, 0xffffffff, F_DUPFD_CLOEXEC },
 	{ "fcntl:pipe-size", "fcntl", 1, 0xffffffff, F_SETPIPE_SZ },
 	{ "fcntl:seals", "fcntl", 1, 0xffffffff, F_GET_SEALS },
+	/* none of O_WRONLY, O_RDWR, O_CREAT, O_TRUNC, O_TMPFILE */
+	{ "openat:read", "openat", 2, 0x400243, 0 },
 	/* no PROT_EXEC (4) */
 	{ "mmap:data", "mmap", 2, 0x4, 0 },
 	{ "mprotect:data", "mprotect", 2, 0x4, 0 },

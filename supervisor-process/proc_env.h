@@ -1,0 +1,28 @@
+/* proc_env.h - the workload's environment, from empty, in one order (spec/process 8, GAP-24).
+ *
+ * Later wins: what the operator lets through; who the workload is; provider
+ * values; proxy; certificates.  So nothing that a provider or an image says can
+ * point a program past the proxy.  Supervisor-only names never get in.
+ */
+#pragma once
+#include <stddef.h>
+#include "core_err.h"
+#include "ipc_process.pb-c.h"
+#include "proc_user.h"
+
+struct proc_env {
+	char **at; /* NULL-terminated NAME=VALUE, for execve(2) */
+	size_t n, bytes;
+};
+
+struct proc_env_input {
+	const Openshell__Ipc__ProcBind *bind;
+	const struct proc_user *user;
+	const char *workdir;
+	const char *proxy_url; /* "" = none */
+	const char *term;
+};
+
+int proc_env_build(const struct proc_env_input *in, struct proc_env *ret, struct err *e);
+void proc_env_done(struct proc_env *v);
+const char *proc_env_get(const struct proc_env *v, const char *name); /* NULL = not set */

@@ -1,0 +1,327 @@
+#include "proc_leaf.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "core_event.h"
+#include "core_log.h"
+#include "ipc_common.pb-c.h"
+#include "proc_kill.h"
+#include "proc_leaf_state.h"
+
+static void log_err(const struct err *e)
+{
+	log_line(LOG_LEVEL_ERROR, "%s", e->text);
+}
+
+void proc_leaf_fail(struct proc_leaf *p, const char *stage, const struct err *why)
+{
+	Openshell__Ipc__Failure f = OPENSHELL__IPC__FAILURE__INIT;
+	struct err e = { 0 };
+
+	f.stage = (char *) (uintptr_t) stage;
+	f.code = (uint32_t) why->code;
+	f.text = (char *) (uintptr_t) why->text;
+	if (channel_send(p->up, PROC_FAILED, 0, &f.base, &e) < 0)
+		log_err(why);
+}
+
+int proc_leaf_answer(struct proc_leaf *p, const struct channel_msg *m, uint16_t number,
+	const ProtobufCMessage *answer, struct err *e)
+{
+	return channel_send(p->up, number, m ? m->request : 0, answer, e);
+}
+
+void proc_leaf_notice(struct proc_leaf *p, const char *stage, const char *text, bool high)
+{
+	struct event ev;
+	struct err e = { 0 };
+
+	event_init(&ev, OPENSHELL__EVENT__KIND__NOTICE,
+		high ? OPENSHELL__EVENT__SEVERITY__HIGH : OPENSHELL__EVENT__SEVERITY__MEDIUM);
+	ev.msg.stage = event_text(&ev, stage);
+	ev.msg.message = event_text(&ev, text);
+	if (channel_send(p->up, PROC_EVENT, 0, &ev.msg.base, &e) < 0)
+		log_err(&e);
+}
+
+/* A request that fails is answered with PROC_FAILED; the channel goes on, so that the reason
+ * arrives. */
+static int finish(struct proc_leaf *p, const char *stage, int r, struct err *e)
+{
+	if (r < 0)
+		proc_leaf_fail(p, stage, e);
+	return 0;
+}
+
+static int on_PROC_HELLO(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+{
+	struct proc_leaf *p = owner;
+	ProtobufCMessage *base;
+	uint32_t major;
+
+	(void) fds;
+	if (channel_unpack(m, &openshell__ipc__hello__descriptor, &base, e) < 0)
+		return -e->code;
+	major = ((Openshell__Ipc__Hello *) base)->major;
+	protobuf_c_message_free_unpacked(base, NULL);
+	if (major != IPC_MAJOR)
+		return err_set(e, EPROTO,
+			"orchestrator speaks version %u, this leaf %u; install both from one "
+			"release",
+			major, IPC_MAJOR);
+	p->state = PROC_GREETED;
+	return 0;
+}
+
+static int on_PROC_ATTACH(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+{
+	Openshell__Ipc__ProcAttached answer = OPENSHELL__IPC__PROC_ATTACHED__INIT;
+	AUTO_CLOSE int listener = -1;
+	struct proc_leaf *p = owner;
+	ProtobufCMessage *base;
+	int r;
+
+	(void) fds;
+	if (channel_unpack(m, &openshell__ipc__proc_attach__descriptor, &base, e) < 0)
+		return -e->code;
+	r = proc_leaf_attach(p, (Openshell__Ipc__ProcAttach *) base, &listener, e);
+	protobuf_c_message_free_unpacked(base, NULL);
+	if (r < 0)
+		return finish(p, "attach", r, e);
+	answer.proxy_address = (char *) PROC_PROXY_ADDRESS;
+	answer.proxy_port = p->proxy_port;
+	answer.host_interface = p->netns.host_link;
+	answer.workload_address = p->netns.workload_address;
+	p->state = PROC_ATTACHED_S;
+	return channel_send_fds(p->up, PROC_ATTACHED, m->request, &answer.base,
+		(int[]){ p->netns.fd, listener }, 2, e);
+}
+
+static int send_claimed(struct proc_leaf *p, const struct channel_msg *m, struct err *e)
+{
+	Openshell__Ipc__ProcClaimed answer = OPENSHELL__IPC__PROC_CLAIMED__INIT;
+	char *warnings[PROC_WARNINGS_MAX];
+
+	for (size_t i = 0; i < p->warnings.n; i++)
+		warnings[i] = p->warnings.text[i];
+	answer.uid = p->user.identity.uid;
+	answer.gid = p->user.identity.gid;
+	answer.user = p->user.name;
+	answer.home = p->user.home;
+	answer.landlock_abi = p->paths.landlock ? (uint32_t) p->paths.abi : 0;
+	answer.landlock = (char *) (uintptr_t) (p->paths.landlock
+			? confine_landlock_summary(p->paths.landlock)
+			: "");
+	answer.n_paths = (uint32_t) p->paths.n_rules;
+	answer.warnings = warnings;
+	answer.n_warnings = p->warnings.n;
+	return channel_send(p->up, PROC_CLAIMED, m->request, &answer.base, e);
+}
+
+static int on_PROC_CLAIM(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+{
+	struct proc_leaf *p = owner;
+	ProtobufCMessage *base;
+	int r;
+
+	if (channel_unpack(m, &openshell__ipc__proc_claim__descriptor, &base, e) < 0)
+		return -e->code;
+	r = proc_leaf_claim(p, (Openshell__Ipc__ProcClaim *) base, fds[0], e);
+	if (r < 0)
+		return finish(p, "claim", r, e);
+	p->state = PROC_CLAIMED_S;
+	return send_claimed(p, m, e);
+}
+
+static int on_PROC_BIND(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+{
+	struct proc_leaf *p = owner;
+	ProtobufCMessage *base;
+	int r;
+
+	if (channel_unpack(m, &openshell__ipc__proc_bind__descriptor, &base, e) < 0)
+		return -e->code;
+	r = proc_leaf_bind(p, (Openshell__Ipc__ProcBind *) base, fds[0], e);
+	protobuf_c_message_free_unpacked(base, NULL);
+	if (r < 0)
+		return finish(p, "bind", r, e);
+	p->state = PROC_BOUND_S;
+	return proc_leaf_answer(p, m, PROC_BOUND, NULL, e);
+}
+
+/* Answered when the probe has ended. */
+static int on_PROC_CONFIRM(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+{
+	struct proc_leaf *p = owner;
+
+	(void) m;
+	(void) fds;
+	return finish(p, "confirm", proc_leaf_confirm(p, e), e);
+}
+
+static int send_started(struct proc_leaf *p, const struct channel_msg *m, int master, struct err *e)
+{
+	Openshell__Ipc__ProcStarted answer = OPENSHELL__IPC__PROC_STARTED__INIT;
+
+	answer.pid = (uint32_t) p->main.pid;
+	p->state = PROC_HELD;
+	if (master < 0)
+		return channel_send(p->up, PROC_STARTED, m->request, &answer.base, e);
+	return channel_send_fds(p->up, PROC_STARTED_TTY, m->request, &answer.base, &master, 1, e);
+}
+
+static int on_PROC_START_PIPES(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+{
+	struct proc_leaf *p = owner;
+	int r = proc_leaf_start(p, fds, false, e);
+
+	return r < 0 ? finish(p, "start", r, e) : send_started(p, m, -1, e);
+}
+
+static int on_PROC_START_TTY(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+{
+	struct proc_leaf *p = owner;
+	AUTO_CLOSE int master = -1;
+	ProtobufCMessage *base;
+	int r;
+
+	(void) fds;
+	if (channel_unpack(m, &openshell__ipc__proc_start__descriptor, &base, e) < 0)
+		return -e->code;
+	r = proc_leaf_start_tty(p, (Openshell__Ipc__ProcStart *) base, &master, e);
+	protobuf_c_message_free_unpacked(base, NULL);
+	return r < 0 ? finish(p, "start", r, e) : send_started(p, m, master, e);
+}
+
+static int on_PROC_RELEASE(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+{
+	struct proc_leaf *p = owner;
+
+	(void) m;
+	(void) fds;
+	return finish(p, "release", proc_leaf_release(p, e), e);
+}
+
+static int on_PROC_SIGNAL(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+{
+	struct proc_leaf *p = owner;
+	ProtobufCMessage *base;
+	uint32_t signo;
+
+	(void) fds;
+	if (channel_unpack(m, &openshell__ipc__proc_signal__descriptor, &base, e) < 0)
+		return -e->code;
+	signo = ((Openshell__Ipc__ProcSignal *) base)->signo;
+	protobuf_c_message_free_unpacked(base, NULL);
+	if (signo == 0 || signo >= NSIG)
+		return err_set(e, EBADMSG, "signal %u", signo);
+	proc_leaf_signal(p, (int) signo);
+	return 0;
+}
+
+static int on_PROC_IDENTITY(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+{
+	struct proc_leaf *p = owner;
+	struct err why = { 0 };
+
+	(void) m;
+	(void) e;
+	if (!p->worker || proc_worker_add(p->worker, fds[0], &why) < 0)
+		proc_leaf_notice(
+			p, "identity", "the identity worker is gone; egress stays closed", true);
+	return 0;
+}
+
+static int on_PROC_STOP(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+{
+	struct proc_leaf *p = owner;
+	int r = proc_kill_all(p->worker ? proc_worker_pid(p->worker) : 0, e);
+
+	(void) fds;
+	if (r < 0)
+		return finish(p, "stop", r, e);
+	p->state = PROC_ENDED;
+	r = proc_leaf_answer(p, m, PROC_STOPPED, NULL, e);
+	loop_stop(p->loop);
+	return r;
+}
+
+#define X(n, num, lo, hi, fds, st) { #n, (num), (lo), (hi), (fds), (st), on_##n },
+static const struct channel_rule proc_rules[] = { PROC_REQUESTS(X){ 0 } };
+#undef X
+
+static void on_end(void *owner, const struct err *why)
+{
+	struct proc_leaf *p = owner;
+
+	if (why->code)
+		log_line(LOG_LEVEL_ERROR, "ended channel to the orchestrator: %s", why->text);
+	loop_stop(p->loop);
+}
+
+static void on_sigchld(void *owner, int signo)
+{
+	(void) signo;
+	proc_leaf_reap(owner);
+}
+
+int proc_leaf_new(struct loop *l, struct proc_leaf **ret, struct err *e)
+{
+	AUTO_FREE struct proc_leaf *p = calloc(1, sizeof *p);
+
+	if (!p)
+		return err_set(e, ENOMEM, "process leaf");
+	p->loop = l;
+	p->state = PROC_NEW;
+	p->netns.fd = p->netns.home = -1;
+	p->probe_fd = -1;
+	p->main = (struct proc_child){ 0, -1, -1 };
+	if (loop_signal_new(l, SIGCHLD, on_sigchld, p, &p->sigchld, e) < 0)
+		return -e->code;
+	*ret = TAKE_PTR(p);
+	return 0;
+}
+
+int proc_leaf_open(struct proc_leaf *p, int take_fd, struct err *e)
+{
+	Openshell__Ipc__Hello hello = OPENSHELL__IPC__HELLO__INIT;
+
+	if (channel_open(p->loop, take_fd, proc_rules, &p->state, on_end, p, &p->up, e) < 0)
+		return -e->code;
+	hello.major = IPC_MAJOR;
+	hello.minor = IPC_MINOR;
+	hello.executable = (char *) "openshell-supervisor-process";
+	hello.build = (char *) OPENSHELL_VERSION;
+	return channel_send(p->up, PROC_GREETING, 0, &hello.base, e);
+}
+
+void proc_leaf_free(struct proc_leaf *p)
+{
+	struct err e = { 0 };
+
+	if (!p)
+		return;
+	proc_worker_free(p->worker);
+	/* The worker has no more channel and ends too; nobody is kept. */
+	if (proc_kill_all(0, &e) < 0)
+		log_err(&e);
+	proc_netns_done(&p->netns);
+	channel_free(p->up);
+	loop_signal_free(p->sigchld);
+	loop_io_free(p->probe_io);
+	loop_timer_free(p->probe_timer);
+	loop_io_free(p->failure_io);
+	loop_timer_free(p->grace);
+	core_closep(&p->probe_fd);
+	proc_child_done(&p->main);
+	proc_paths_done(&p->paths);
+	proc_env_done(&p->env);
+	confine_filter_free(p->prelude);
+	confine_filter_free(p->filter);
+	policy_free(p->policy);
+	if (p->claim)
+		openshell__ipc__proc_claim__free_unpacked(p->claim, NULL);
+	free(p);
+}

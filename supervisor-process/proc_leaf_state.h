@@ -1,0 +1,81 @@
+/* proc_leaf_state.h - what the files of the leaf share: proc_leaf*.c only. */
+#pragma once
+#include <stdbool.h>
+#include "core_channel.h"
+#include "core_confine.h"
+#include "core_loop.h"
+#include "core_policy.h"
+#include "ipc_process.h"
+#include "ipc_process.pb-c.h"
+#include "proc_env.h"
+#include "proc_identity_worker.h"
+#include "proc_leaf.h"
+#include "proc_netns.h"
+#include "proc_paths.h"
+#include "proc_probe.h"
+#include "proc_spawn.h"
+#include "proc_user.h"
+#include "proc_warnings.h"
+
+struct proc_leaf {
+	struct loop *loop;
+	struct channel *up;
+	uint32_t state;
+	struct loop_signal *sigchld;
+
+	/* attach */
+	struct proc_netns netns;
+	char tag[16];
+	uint16_t proxy_port;
+	bool loopback_deny;
+
+	/* claim */
+	Openshell__Ipc__ProcClaim *claim;
+	struct policy_doc *policy;
+	struct proc_user user;
+	struct proc_paths paths;
+	struct confine_filter *prelude, *filter;
+	struct proc_warnings warnings;
+	struct proc_restrictions restrictions;
+
+	/* bind */
+	struct proc_env env;
+	struct proc_worker *worker;
+
+	/* confirm */
+	pid_t probe;
+	int probe_fd;
+	struct loop_io *probe_io;
+	struct loop_timer *probe_timer;
+	struct proc_evidence evidence[PROC_CHECK_MAX];
+	unsigned n_evidence;
+
+	/* start */
+	struct proc_child main;
+	struct loop_io *failure_io;
+	struct loop_timer *grace;
+	bool released;
+};
+
+/* Report a failed request; the orchestrator ends the start. */
+void proc_leaf_fail(struct proc_leaf *p, const char *stage, const struct err *e);
+int proc_leaf_answer(struct proc_leaf *p, const struct channel_msg *m, uint16_t number,
+	const ProtobufCMessage *answer, struct err *e);
+void proc_leaf_notice(struct proc_leaf *p, const char *stage, const char *text, bool high);
+
+/* proc_leaf_prepare.c: attach, claim, bind */
+int proc_leaf_attach(
+	struct proc_leaf *p, const Openshell__Ipc__ProcAttach *a, int *ret_listener, struct err *e);
+int proc_leaf_claim(
+	struct proc_leaf *p, Openshell__Ipc__ProcClaim *take, int policy_fd, struct err *e);
+int proc_leaf_bind(
+	struct proc_leaf *p, const Openshell__Ipc__ProcBind *b, int identity_fd, struct err *e);
+
+/* proc_leaf_run.c: confirm, start, signals, children */
+int proc_leaf_confirm(struct proc_leaf *p, struct err *e);
+int proc_leaf_start(struct proc_leaf *p, const int fds[3], bool terminal, struct err *e);
+int proc_leaf_start_tty(
+	struct proc_leaf *p, const Openshell__Ipc__ProcStart *s, int *ret_master, struct err *e);
+int proc_leaf_release(struct proc_leaf *p, struct err *e);
+void proc_leaf_signal(struct proc_leaf *p, int signo);
+void proc_leaf_reap(struct proc_leaf *p);

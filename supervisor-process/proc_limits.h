@@ -1,0 +1,19 @@
+/* proc_limits.h - every bound of the process leaf, with its unit (docs/limits.md lists them). */
+#pragma once
+
+#define PROC_PROBE_MS 5000	   /* the probe child, from fork to its last answer */
+#define PROC_PROBE_CONNECT_MS 1000 /* one attempt of the probe */
+#define PROC_GRACE_MS 10000	   /* a forwarded terminating signal to SIGKILL */
+#define PROC_KILL_PASSES_MAX 1000  /* stop-and-kill passes over the descendants */
+#define PROC_KILL_PIDS_MAX 65536   /* descendants looked at in one pass */
+#define PROC_COMMAND_WORDS_MAX 4096
+#define PROC_ENV_MAX 1024 /* variables of the workload */
+#define PROC_ENV_BYTES_MAX (256 * 1024)
+#define PROC_WARNINGS_MAX 64 /* sentences reported at claim */
+#define PROC_WARNING_BYTES 256
+#define PROC_LISTEN_BACKLOG 1024 /* connections that wait while there is no network leaf */
+#define PROC_ACCOUNT_BYTES_MAX (1024 * 1024) /* /etc/passwd, /etc/group */
+#define PROC_ACCOUNT_LINE_MAX 8192	     /* bytes */
+#define PROC_ACCOUNT_FIELD_MAX 1024	     /* bytes */
+#define PROC_VETH_TRIES_MAX 4096	     /* /30 nets tried before giving up */
+#define PROC_CHOWN_ENTRIES_MAX 1000000	     /* below /sandbox */
