@@ -17,7 +17,7 @@
 
 #define POLICY_REASON_MAX 1024   /* bytes of a reason, NUL included */
 #define POLICY_HOST_MAX 253      /* bytes of a host name */
-#define POLICY_CONNECT_MATCHES_MAX 64 /* endpoints looked at for one decision's metadata */
+#define POLICY_CONNECT_MATCHES_MAX 256 /* endpoints looked at for one decision's metadata */
 
 struct policy_snapshot;
 
