@@ -1,6 +1,8 @@
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -55,19 +57,37 @@ static int drop_bounding(uint64_t keep, struct err *e)
 	return 0;
 }
 
+static int by_number(const void *a, const void *b)
+{
+	gid_t x = *(const gid_t *) a, y = *(const gid_t *) b;
+
+	return (x > y) - (x < y);
+}
+
+/* The kernel keeps them sorted and hands them out so; ours are compared in the same order. */
+static bool groups_are(const struct confine_identity *id)
+{
+	gid_t now[CONFINE_GROUPS_MAX], want[CONFINE_GROUPS_MAX];
+	int n = getgroups(CONFINE_GROUPS_MAX, now);
+
+	if (n < 0 || (size_t) n != id->n_groups)
+		return false;
+	for (size_t i = 0; i < id->n_groups; i++)
+		want[i] = id->groups[i];
+	qsort(want, id->n_groups, sizeof *want, by_number);
+	qsort(now, id->n_groups, sizeof *now, by_number);
+	return memcmp(want, now, id->n_groups * sizeof *want) == 0;
+}
+
 static int set_groups(const struct confine_identity *id, struct err *e)
 {
-	gid_t now[CONFINE_GROUPS_MAX];
-	int n = getgroups(CONFINE_GROUPS_MAX, now);
-	bool same = n >= 0 && (size_t) n == id->n_groups;
-
-	for (size_t i = 0; same && i < id->n_groups; i++)
-		same = now[i] == id->groups[i];
-	if (same)
-		return 0;
+	if (id->n_groups > CONFINE_GROUPS_MAX)
+		return err_set(e, E2BIG, "more than %d groups", CONFINE_GROUPS_MAX);
 	for (size_t i = 0; i < id->n_groups; i++)
 		if (id->groups[i] == 0)
 			return err_set(e, EPERM, "group 0 is no group for a confined process");
+	if (groups_are(id))
+		return 0;
 	if (setgroups(id->n_groups, id->groups) < 0)
 		return err_set(e, errno, "set supplementary groups");
 	return 0;
@@ -100,17 +120,30 @@ static int set_ids(const struct confine_identity *id, struct err *e)
 
 static int verify_ids(const struct confine_identity *id, struct err *e)
 {
-	gid_t groups[CONFINE_GROUPS_MAX], gr, gf, gs;
+	gid_t gr, gf, gs;
 	uid_t r, f, s;
-	int n = getgroups(CONFINE_GROUPS_MAX, groups);
 
-	if (getresuid(&r, &f, &s) < 0 || getresgid(&gr, &gf, &gs) < 0 || n < 0)
+	if (getresuid(&r, &f, &s) < 0 || getresgid(&gr, &gf, &gs) < 0)
 		return err_set(e, errno, "read ids back");
 	if (r != id->uid || f != id->uid || s != id->uid || gr != id->gid || gf != id->gid ||
-		gs != id->gid || (size_t) n != id->n_groups)
+		gs != id->gid || !groups_are(id))
 		return err_set(e, EPERM, "ids are not what was set");
-	if (setuid(0) == 0 || seteuid(0) == 0 || setgid(0) == 0)
+	if (setuid(0) == 0 || seteuid(0) == 0 || setgid(0) == 0 || setegid(0) == 0)
 		return err_set(e, EPERM, "uid or gid 0 could be regained");
+	return 0;
+}
+
+/* Once we were root: nothing but keep may be left in the bounding set, known to us or not. */
+static int verify_bounding(uint64_t keep, struct err *e)
+{
+	for (int cap = 0; cap <= CAPS_PROBE_MAX; cap++) {
+		int in = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
+
+		if (in < 0)
+			return 0;
+		if (in > 0 && !(keep >> cap & 1))
+			return err_set(e, EPERM, "capability %d is left in the bounding set", cap);
+	}
 	return 0;
 }
 
@@ -132,6 +165,7 @@ static int verify_caps(uint64_t keep, struct err *e)
 
 int confine_drop(const struct confine_identity *id, struct err *e)
 {
+	bool was_root = geteuid() == 0;
 	int r;
 
 	if (!id->keep_uid && set_ids(id, e) < 0)
@@ -144,6 +178,10 @@ int confine_drop(const struct confine_identity *id, struct err *e)
 	r = caps_set(id->keep_caps);
 	if (r < 0)
 		return err_set(e, -r, "reduce capabilities");
+	if (id->keep_caps && prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0)
+		return err_set(e, errno, "stop keeping capabilities");
+	if (was_root && verify_bounding(id->keep_caps, e) < 0)
+		return -e->code;
 	if (!id->keep_uid && verify_ids(id, e) < 0)
 		return -e->code;
 	return verify_caps(id->keep_caps, e);

@@ -15,6 +15,13 @@
 #include "core_confine.h"
 #include "core_confine_seccomp.h"
 
+#if defined __SANITIZE_ADDRESS__
+#define SANITISED 1
+#elif defined __has_feature
+#define SANITISED __has_feature(address_sanitizer)
+#else
+#define SANITISED 0
+#endif
 #define FILTER_BYTES_MAX (BPF_MAXINSNS * sizeof(struct sock_filter))
 
 struct confine_filter {
@@ -135,13 +142,19 @@ struct qualified { /* "call:what": only this form of the call */
 	const char *name, *call;
 	unsigned arg;
 	uint64_t mask, value;
+	unsigned arg2;
+	uint64_t mask2, value2; /* mask2 0: no second test */
 };
 
 /* The forms that an allow-list row may name.  Comparisons are masked to the 32 bits that the
  * kernel looks at. */
 static const struct qualified forms[] = {
-	{ "socket:inet-stream", "socket", 0, 0xffffffff, AF_INET },
+	{ "socket:inet", "socket", 0, 0xffffffff, AF_INET },
 	{ "socket:inet6", "socket", 0, 0xffffffff, AF_INET6 },
+	{ "socket:inet-stream", "socket", 0, 0xffffffff, AF_INET, 1, 0xf, SOCK_STREAM },
+	{ "socket:inet6-stream", "socket", 0, 0xffffffff, AF_INET6, 1, 0xf, SOCK_STREAM },
+	{ "socket:inet-dgram", "socket", 0, 0xffffffff, AF_INET, 1, 0xf, SOCK_DGRAM },
+	{ "socket:inet6-dgram", "socket", 0, 0xffffffff, AF_INET6, 1, 0xf, SOCK_DGRAM },
 	{ "socket:unix", "socket", 0, 0xffffffff, AF_UNIX },
 	{ "prctl:name", "prctl", 0, 0xffffffff, PR_SET_NAME },
 	{ "prctl:dumpable", "prctl", 0, 0xffffffff, PR_GET_DUMPABLE },
@@ -176,9 +189,13 @@ static int allow_row(scmp_filter_ctx ctx, const char *name, struct err *e)
 	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
 		if (strcmp(forms[i].name, name) != 0)
 			continue;
-		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call_number(forms[i].call), 1,
-			SCMP_CMP64(
-				forms[i].arg, SCMP_CMP_MASKED_EQ, forms[i].mask, forms[i].value));
+		struct scmp_arg_cmp tests[2] = { SCMP_CMP64(forms[i].arg, SCMP_CMP_MASKED_EQ,
+							 forms[i].mask, forms[i].value),
+			SCMP_CMP64(forms[i].arg2, SCMP_CMP_MASKED_EQ, forms[i].mask2,
+				forms[i].value2) };
+
+		r = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, call_number(forms[i].call),
+			forms[i].mask2 ? 2 : 1, tests);
 		return r < 0 ? err_set(e, -r, "allow %s", name) : 0;
 	}
 	return err_set(e, ENOENT, "no form of a call is named %s", name);
@@ -194,7 +211,7 @@ int confine_seccomp_allow(const struct confine_call *allowed, bool fatal, struct
 	for (; allowed->name; allowed++)
 		if (allow_row(ctx, allowed->name, e) < 0)
 			return -e->code;
-#ifdef __SANITIZE_ADDRESS__
+#if SANITISED
 	/* A sanitised build's own run-time support; never in a release. */
 	static const char *const sanitiser[] = { "sigaltstack", "madvise", "mmap", "mprotect",
 		"munmap", "sched_yield", "gettid", "tgkill", "readlink", "mremap", "futex", NULL };

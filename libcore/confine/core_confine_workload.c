@@ -5,14 +5,15 @@
  * that the kernel reads, or a set high bit would hide the value from the filter.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <fcntl.h>
 #include "core_confine.h"
 #include "core_confine_seccomp.h"
 
@@ -20,6 +21,7 @@
 #define CLONE_NEWTIME 0x00000080
 #endif
 #define LOW32 0xffffffffull
+#define SMALL_VALUES_BITS 27  /* bits 5 to 31: above the values 0 to 31 */
 #define SOCK_TYPE_BITS 0xfull /* without SOCK_CLOEXEC and SOCK_NONBLOCK */
 
 static const char *const prelude[] = { "mount", "fsopen", "fsconfig", "fsmount", "fspick",
@@ -36,15 +38,13 @@ static const char *const denied[] = {
 	/* large kernel interfaces that a workload does not need */
 	"bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter",
 	"io_uring_register", "keyctl", "add_key", "request_key", "fanotify_init", "lookup_dcookie",
-	"vmsplice",
 	/* mounts and namespaces */
 	"mount", "umount2", "fsopen", "fsconfig", "fsmount", "fspick", "move_mount", "open_tree",
 	"open_tree_attr", "mount_setattr", "pivot_root", "setns", "chroot",
 	/* the machine */
 	"init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot",
 	"swapon", "swapoff", "acct", "quotactl", "quotactl_fd", "settimeofday", "clock_settime",
-	"clock_adjtime", "adjtimex", "sethostname", "setdomainname", "syslog", "vhangup",
-	"nfsservctl", NULL
+	"sethostname", "setdomainname", "syslog", "vhangup", "nfsservctl", NULL
 };
 
 static int deny_if(scmp_filter_ctx ctx, int nr, struct scmp_arg_cmp test, struct err *e)
@@ -76,47 +76,72 @@ static int deny_namespaces(scmp_filter_ctx ctx, struct err *e)
 	return r < 0 ? err_set(e, -r, "filter clone3") : 0;
 }
 
-/* Families other than UNIX, INET, INET6 and route netlink: one range test would do, but the
- * kernel truncates to 32 bits, so each masked family is named; numbers go up to AF_MAX and a bit. */
+/* Everything but the set bits of allowed, for one of the 32-bit arguments of a call: each small
+ * value that is not in the list, and each bit that would make the value larger.  So a list of what
+ * is allowed needs no upper bound on what the kernel may learn later.  also: one more test that must
+ * hold, or NULL. */
+static int deny_all_but(scmp_filter_ctx ctx, int nr, unsigned arg, uint32_t allowed,
+	const struct scmp_arg_cmp *also, struct err *e)
+{
+	unsigned n = also ? 2 : 1;
+
+	for (unsigned i = 0; i < 32 + SMALL_VALUES_BITS; i++) {
+		bool is_bit = i >= 32;
+		uint64_t bit = 1ull << (is_bit ? i - 32 + 5 : 0);
+		struct scmp_arg_cmp tests[2] = { SCMP_CMP64(
+			arg, SCMP_CMP_MASKED_EQ, is_bit ? bit : LOW32, is_bit ? bit : i) };
+		int r;
+
+		if (!is_bit && (allowed >> i & 1))
+			continue;
+		if (also)
+			tests[1] = *also;
+		r = seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(EPERM), nr, n, tests);
+		if (r < 0)
+			return err_set(e, -r, "filter argument %u of system call %d", arg, nr);
+	}
+	return 0;
+}
+
+#define BIT(n) (1u << (n))
+
+/* GAP-12.  The kernel's families above 31 fall under the bits. */
 static int deny_families(scmp_filter_ctx ctx, struct err *e)
 {
-	for (uint64_t family = 0; family < 64; family++) {
-		struct scmp_arg_cmp is = SCMP_A0_64(SCMP_CMP_MASKED_EQ, LOW32, family);
+	uint32_t some = BIT(AF_UNIX) | BIT(AF_INET) | BIT(AF_INET6) | BIT(AF_NETLINK);
+	int r;
 
-		if (family == AF_UNIX || family == AF_INET || family == AF_INET6 ||
-			family == AF_NETLINK)
-			continue;
-		if (deny_if(ctx, SCMP_SYS(socket), is, e) < 0 ||
-			deny_if(ctx, SCMP_SYS(socketpair), is, e) < 0)
-			return -e->code;
-	}
-	int r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 2,
+	if (deny_all_but(ctx, SCMP_SYS(socket), 0, some, NULL, e) < 0 ||
+		deny_all_but(ctx, SCMP_SYS(socketpair), 0, BIT(AF_UNIX), NULL, e) < 0)
+		return -e->code;
+	r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 2,
 		SCMP_A0_64(SCMP_CMP_MASKED_EQ, LOW32, AF_NETLINK),
 		SCMP_A2_64(SCMP_CMP_NE, 0)); /* 64 bits: stricter, never looser */
-
 	return r < 0 ? err_set(e, -r, "filter netlink") : 0;
 }
 
+/* Internet sockets are TCP and UDP.  No raw, packet or ping sockets; no SCTP, DCCP, UDP-Lite, L2TP,
+ * SMC or MPTCP (whose owner the identity of a connection could not be asked for), and no module is
+ * loaded because somebody named its protocol. */
 static int deny_inet(scmp_filter_ctx ctx, uint64_t family, struct err *e)
 {
-	static const uint64_t types[] = { SOCK_RAW, SOCK_RDM, SOCK_SEQPACKET, SOCK_DCCP,
-		SOCK_PACKET };
-	static const uint64_t protocols[] = { IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_SCTP,
-		IPPROTO_DCCP, IPPROTO_UDPLITE, IPPROTO_RAW, 115 /* L2TP */ };
+	uint32_t protocols = BIT(0) | BIT(IPPROTO_TCP) | BIT(IPPROTO_UDP);
 	struct scmp_arg_cmp is = SCMP_A0_64(SCMP_CMP_MASKED_EQ, LOW32, family);
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < sizeof types / sizeof *types; i++)
-		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 2, is,
-			SCMP_A1_64(SCMP_CMP_MASKED_EQ, SOCK_TYPE_BITS, types[i]));
-	for (size_t i = 0; r == 0 && i < sizeof protocols / sizeof *protocols; i++)
-		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 2, is,
-			SCMP_A2_64(SCMP_CMP_MASKED_EQ, LOW32, protocols[i]));
-	return r < 0 ? err_set(e, -r, "filter internet sockets") : 0;
+	for (uint64_t type = 0; r == 0 && type <= SOCK_TYPE_BITS; type++)
+		if (type != SOCK_STREAM && type != SOCK_DGRAM)
+			r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 2, is,
+				SCMP_A1_64(SCMP_CMP_MASKED_EQ, SOCK_TYPE_BITS, type));
+	if (r < 0)
+		return err_set(e, -r, "filter types of internet sockets");
+	return deny_all_but(ctx, SCMP_SYS(socket), 2, protocols, &is, e);
 }
 
 static int deny_arguments(scmp_filter_ctx ctx, struct err *e)
 {
+	static const uint64_t prctls[] = { PR_SET_SECCOMP, /* the older door to filters */
+		PR_SET_MM /* could show another executable in /proc/PID/exe */ };
 	static const uint64_t ioctls[] = { TIOCSTI, TIOCLINUX, TIOCSETD, TIOCCONS };
 
 	for (size_t i = 0; i < sizeof ioctls / sizeof *ioctls; i++)
@@ -126,10 +151,12 @@ static int deny_arguments(scmp_filter_ctx ctx, struct err *e)
 	if (deny_if(ctx, SCMP_SYS(execveat),
 		    SCMP_A4_64(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, AT_EMPTY_PATH), e) < 0 ||
 		deny_if(ctx, SCMP_SYS(seccomp),
-			SCMP_A0_64(SCMP_CMP_MASKED_EQ, LOW32, SECCOMP_SET_MODE_FILTER), e) < 0 ||
-		deny_if(ctx, SCMP_SYS(prctl), SCMP_A0_64(SCMP_CMP_MASKED_EQ, LOW32, PR_SET_SECCOMP),
-			e) < 0)
+			SCMP_A0_64(SCMP_CMP_MASKED_EQ, LOW32, SECCOMP_SET_MODE_FILTER), e) < 0)
 		return -e->code;
+	for (size_t i = 0; i < sizeof prctls / sizeof *prctls; i++)
+		if (deny_if(ctx, SCMP_SYS(prctl), SCMP_A0_64(SCMP_CMP_MASKED_EQ, LOW32, prctls[i]),
+			    e) < 0)
+			return -e->code;
 	return 0;
 }
 
