@@ -21,7 +21,7 @@
 #define CLONE_NEWTIME 0x00000080
 #endif
 #define LOW32 0xffffffffull
-#define SMALL_VALUES_BITS 27  /* bits 5 to 31: above the values 0 to 31 */
+#define SMALL_VALUES 32u /* one rule each; larger ones by their bits */
 #define SOCK_TYPE_BITS 0xfull /* without SOCK_CLOEXEC and SOCK_NONBLOCK */
 
 static const char *const prelude[] = { "mount", "fsopen", "fsconfig", "fsmount", "fspick",
@@ -76,30 +76,20 @@ static int deny_namespaces(scmp_filter_ctx ctx, struct err *e)
 	return r < 0 ? err_set(e, -r, "filter clone3") : 0;
 }
 
-/* Everything but the set bits of allowed, for one of the 32-bit arguments of a call: each small
+/* Everything but the set bits of allowed, for one of the 32-bit arguments of socket(2): each small
  * value that is not in the list, and each bit that would make the value larger.  So a list of what
- * is allowed needs no upper bound on what the kernel may learn later.  also: one more test that must
- * hold, or NULL. */
-static int deny_all_but(scmp_filter_ctx ctx, int nr, unsigned arg, uint32_t allowed,
-	const struct scmp_arg_cmp *also, struct err *e)
+ * is allowed needs no upper bound on what the kernel may learn later. */
+static int deny_all_but(scmp_filter_ctx ctx, unsigned arg, uint32_t allowed, struct err *e)
 {
-	unsigned n = also ? 2 : 1;
-
-	for (unsigned i = 0; i < 32 + SMALL_VALUES_BITS; i++) {
-		bool is_bit = i >= 32;
-		uint64_t bit = 1ull << (is_bit ? i - 32 + 5 : 0);
-		struct scmp_arg_cmp tests[2] = { SCMP_CMP64(
-			arg, SCMP_CMP_MASKED_EQ, is_bit ? bit : LOW32, is_bit ? bit : i) };
-		int r;
-
-		if (!is_bit && (allowed >> i & 1))
-			continue;
-		if (also)
-			tests[1] = *also;
-		r = seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(EPERM), nr, n, tests);
-		if (r < 0)
-			return err_set(e, -r, "filter argument %u of system call %d", arg, nr);
-	}
+	for (unsigned value = 0; value < SMALL_VALUES; value++)
+		if (!(allowed >> value & 1) &&
+			deny_if(ctx, SCMP_SYS(socket),
+				SCMP_CMP64(arg, SCMP_CMP_MASKED_EQ, LOW32, value), e) < 0)
+			return -e->code;
+	for (uint64_t bit = SMALL_VALUES; bit < LOW32; bit <<= 1)
+		if (deny_if(ctx, SCMP_SYS(socket), SCMP_CMP64(arg, SCMP_CMP_MASKED_EQ, bit, bit),
+			    e) < 0)
+			return -e->code;
 	return 0;
 }
 
@@ -108,34 +98,51 @@ static int deny_all_but(scmp_filter_ctx ctx, int nr, unsigned arg, uint32_t allo
 /* GAP-12.  The kernel's families above 31 fall under the bits. */
 static int deny_families(scmp_filter_ctx ctx, struct err *e)
 {
-	uint32_t some = BIT(AF_UNIX) | BIT(AF_INET) | BIT(AF_INET6) | BIT(AF_NETLINK);
+	uint32_t families = BIT(AF_UNIX) | BIT(AF_INET) | BIT(AF_INET6) | BIT(AF_NETLINK);
 	int r;
 
-	if (deny_all_but(ctx, SCMP_SYS(socket), 0, some, NULL, e) < 0 ||
-		deny_all_but(ctx, SCMP_SYS(socketpair), 0, BIT(AF_UNIX), NULL, e) < 0)
+	if (deny_all_but(ctx, 0, families, e) < 0)
 		return -e->code;
+	/* 64 bits in these two: stricter, never looser. */
 	r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 2,
-		SCMP_A0_64(SCMP_CMP_MASKED_EQ, LOW32, AF_NETLINK),
-		SCMP_A2_64(SCMP_CMP_NE, 0)); /* 64 bits: stricter, never looser */
-	return r < 0 ? err_set(e, -r, "filter netlink") : 0;
+		SCMP_A0_64(SCMP_CMP_MASKED_EQ, LOW32, AF_NETLINK), SCMP_A2_64(SCMP_CMP_NE, 0));
+	if (r == 0)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socketpair), 1,
+			SCMP_A0_64(SCMP_CMP_NE, AF_UNIX));
+	return r < 0 ? err_set(e, -r, "filter netlink and socket pairs") : 0;
+}
+
+static int deny_inet_only(
+	scmp_filter_ctx ctx, unsigned arg, uint64_t mask, uint64_t value, struct err *e)
+{
+	static const uint64_t families[] = { AF_INET, AF_INET6 };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof families / sizeof *families; i++)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 2,
+			SCMP_A0_64(SCMP_CMP_MASKED_EQ, LOW32, families[i]),
+			SCMP_CMP64(arg, SCMP_CMP_MASKED_EQ, mask, value));
+	return r < 0 ? err_set(e, -r, "filter internet sockets") : 0;
 }
 
 /* Internet sockets are TCP and UDP.  No raw, packet or ping sockets; no SCTP, DCCP, UDP-Lite, L2TP,
  * SMC or MPTCP (whose owner the identity of a connection could not be asked for), and no module is
- * loaded because somebody named its protocol. */
-static int deny_inet(scmp_filter_ctx ctx, uint64_t family, struct err *e)
+ * loaded because somebody named its protocol.  Unix sockets know protocol 0 and 1 (their own). */
+static int deny_protocols(scmp_filter_ctx ctx, struct err *e)
 {
-	uint32_t protocols = BIT(0) | BIT(IPPROTO_TCP) | BIT(IPPROTO_UDP);
-	struct scmp_arg_cmp is = SCMP_A0_64(SCMP_CMP_MASKED_EQ, LOW32, family);
-	int r = 0;
+	uint32_t protocols = BIT(0) | BIT(AF_UNIX) | BIT(IPPROTO_TCP) | BIT(IPPROTO_UDP);
+	uint32_t types = BIT(SOCK_STREAM) | BIT(SOCK_DGRAM) | BIT(SOCK_RAW) | BIT(SOCK_SEQPACKET);
 
-	for (uint64_t type = 0; r == 0 && type <= SOCK_TYPE_BITS; type++)
-		if (type != SOCK_STREAM && type != SOCK_DGRAM)
-			r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 2, is,
-				SCMP_A1_64(SCMP_CMP_MASKED_EQ, SOCK_TYPE_BITS, type));
-	if (r < 0)
-		return err_set(e, -r, "filter types of internet sockets");
-	return deny_all_but(ctx, SCMP_SYS(socket), 2, protocols, &is, e);
+	for (unsigned type = 0; type <= SOCK_TYPE_BITS; type++)
+		if (!(types >> type & 1) &&
+			deny_if(ctx, SCMP_SYS(socket),
+				SCMP_A1_64(SCMP_CMP_MASKED_EQ, SOCK_TYPE_BITS, type), e) < 0)
+			return -e->code;
+	if (deny_inet_only(ctx, 1, SOCK_TYPE_BITS, SOCK_RAW, e) < 0 ||
+		deny_inet_only(ctx, 1, SOCK_TYPE_BITS, SOCK_SEQPACKET, e) < 0 ||
+		deny_inet_only(ctx, 2, LOW32, IPPROTO_ICMP, e) < 0)
+		return -e->code;
+	return deny_all_but(ctx, 2, protocols, e);
 }
 
 static int deny_arguments(scmp_filter_ctx ctx, struct err *e)
@@ -182,8 +189,7 @@ int confine_filter_workload(struct confine_filter **ret, struct err *e)
 	if (confine_ctx_new(SCMP_ACT_ALLOW, &ctx, e) < 0)
 		return -e->code;
 	if ((r = confine_ctx_deny(ctx, denied, e)) == 0 && (r = deny_namespaces(ctx, e)) == 0 &&
-		(r = deny_families(ctx, e)) == 0 && (r = deny_inet(ctx, AF_INET, e)) == 0 &&
-		(r = deny_inet(ctx, AF_INET6, e)) == 0)
+		(r = deny_families(ctx, e)) == 0 && (r = deny_protocols(ctx, e)) == 0)
 		r = deny_arguments(ctx, e);
 	if (r == 0)
 		r = confine_ctx_export(ctx, ret, e);

@@ -43,8 +43,9 @@ static int drops_everything(void *arg)
 
 TEST(drop_leaves_no_id_no_group_and_no_capability)
 {
-	struct confine_identity id = { .uid = USER, .gid = GROUP, .groups = { 77, 55 },
-		.n_groups = 2 };
+	struct confine_identity id = {
+		.uid = USER, .gid = GROUP, .groups = { 77, 55 }, .n_groups = 2
+	};
 
 	ASSERT_EQ(in_child(drops_everything, &id), 0);
 }
@@ -68,8 +69,9 @@ static int drops_twice(void *arg)
 TEST(drop_again_without_privilege_succeeds)
 {
 	/* not in ascending order: the kernel hands them back sorted */
-	struct confine_identity id = { .uid = USER, .gid = GROUP, .groups = { 77, 55 },
-		.n_groups = 2 };
+	struct confine_identity id = {
+		.uid = USER, .gid = GROUP, .groups = { 77, 55 }, .n_groups = 2
+	};
 
 	ASSERT_EQ(in_child(drops_twice, &id), 0);
 }
@@ -85,8 +87,9 @@ TEST(root_is_refused_as_user_group_or_further_group)
 {
 	struct confine_identity user = { .uid = 0, .gid = GROUP };
 	struct confine_identity group = { .uid = USER, .gid = 0 };
-	struct confine_identity further = { .uid = USER, .gid = GROUP, .groups = { 5, 0 },
-		.n_groups = 2 };
+	struct confine_identity further = {
+		.uid = USER, .gid = GROUP, .groups = { 5, 0 }, .n_groups = 2
+	};
 
 	ASSERT_EQ(in_child(fails_with, &user), EPERM);
 	ASSERT_EQ(in_child(fails_with, &group), EPERM);
@@ -158,8 +161,9 @@ TEST(named_capabilities_survive_and_no_other)
 {
 	struct confine_identity stay = { .keep_uid = true,
 		.keep_caps = CAP(CAP_SYS_PTRACE) | CAP(CAP_DAC_READ_SEARCH) };
-	struct confine_identity leave = { .uid = USER, .gid = GROUP,
-		.keep_caps = CAP(CAP_NET_ADMIN) };
+	struct confine_identity leave = {
+		.uid = USER, .gid = GROUP, .keep_caps = CAP(CAP_NET_ADMIN)
+	};
 
 	ASSERT_EQ(in_child(keeps_two, &stay), 0);
 	ASSERT_EQ(in_child(keeps_two, &leave), 0);
