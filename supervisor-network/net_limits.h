@@ -2,9 +2,8 @@
 #pragma once
 
 /* clients */
-#define NET_CLIENTS_MAX 4096	     /* connections of the workload at a time */
-#define NET_CLIENTS_PER_PROCESS 2048 /* of one process, known after identity */
-#define NET_ACCEPT_TURN_MAX 64	     /* connections accepted per turn of the loop */
+#define NET_CLIENTS_MAX 4096   /* connections of the workload at a time */
+#define NET_ACCEPT_TURN_MAX 64 /* connections accepted per turn of the loop */
 #define NET_ACCEPT_BACKOFF_MIN_MS 100
 #define NET_ACCEPT_BACKOFF_MAX_MS 5000
 #define NET_ACCEPT_UNKNOWN_MAX 5 /* unknown accept errors in a row before it stops */
@@ -25,10 +24,10 @@
 #define NET_DIAL_MS 10000      /* all addresses of one destination */
 #define NET_DIAL_ONE_MS 4000   /* one address before the next is tried */
 #define NET_RESOLVE_MS 5000
-#define NET_RESPONSE_MS 300000	   /* request sent to response head */
-#define NET_IDLE_MS 600000	   /* tunnel, or body, without a byte */
-#define NET_LINGER_MS 2000	   /* closing after a refusal: what was sent is still read */
-#define NET_TICK_MS 1000	   /* deadlines are checked this often while there are clients */
+#define NET_RESPONSE_MS 300000 /* request sent to response head */
+#define NET_IDLE_MS 600000     /* tunnel, or body, without a byte */
+#define NET_LINGER_MS 2000 /* closing after a refusal: what was sent is still read and dropped */
+#define NET_TICK_MS 1000   /* deadlines are checked this often while there are clients */
 #define NET_IDENTITY_FRESH_MS 1000 /* keep-alive requests reuse evidence that is no older */
 
 /* names and addresses */
