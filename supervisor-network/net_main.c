@@ -1,4 +1,83 @@
-int main(void)
+/* net_main.c - the network leaf: the workload's only way out.
+ *
+ * Starts as root with one descriptor, the control channel; ends up, before it
+ * reads its first foreign byte, as a user of its own with no capability, no file
+ * and the system calls of net_syscalls.c.
+ *
+ *     openshell-supervisor-network UID GID
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include "core_confine.h"
+#include "core_fd.h"
+#include "core_log.h"
+#include "core_loop.h"
+#include "core_text.h"
+#include "ipc_common.h"
+#include "net_leaf.h"
+#include "net_syscalls.h"
+
+#define UID_LAST 4294967294u
+
+/* Two descriptors a client, and some. */
+static void raise_descriptor_limit(void)
 {
-	return 1;
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
+		l.rlim_cur = l.rlim_max;
+		(void) setrlimit(RLIMIT_NOFILE, &l);
+	}
+}
+
+static int confine(uint32_t uid, uint32_t gid, struct err *e)
+{
+	struct confine_identity id = { .uid = uid, .gid = gid, .groups = { gid }, .n_groups = 1 };
+	struct err why = { 0 };
+	int r;
+
+	if ((r = confine_drop(&id, e)) < 0 || (r = confine_harden(e)) < 0)
+		return err_wrap(e, "confine the network leaf");
+	/* A kernel without Landlock has the seccomp list alone, which opens no file either. */
+	if (confine_landlock_abi(&why) > 0 && (r = confine_landlock_nothing(true, e)) < 0)
+		return err_wrap(e, "confine the network leaf");
+	if ((r = confine_seccomp_allow(net_syscalls, false, e)) < 0)
+		return err_wrap(e, "confine the network leaf");
+	return 0;
+}
+
+static int run(uint32_t uid, uint32_t gid, struct err *e)
+{
+	AUTO(loop_free) struct loop *loop = NULL;
+	AUTO(net_leaf_free) struct net_leaf *leaf = NULL;
+	int r;
+
+	(void) setsid();
+	(void) signal(SIGPIPE, SIG_IGN);
+	raise_descriptor_limit();
+	if ((r = fd_close_all_but(IPC_FD, e)) < 0 ||
+		(r = loop_new(&loop, e)) < 0 ||		  /* opens epoll before seccomp */
+		(r = net_leaf_new(loop, &leaf, e)) < 0 || /* c-ares reads its files */
+		(r = confine(uid, gid, e)) < 0 ||	  /* no privilege from here on */
+		(r = net_leaf_open(leaf, IPC_FD, e)) < 0)
+		return r;
+	return loop_run(loop, e);
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t uid = 0, gid = 0;
+	struct err e = { 0 };
+
+	log_open("openshell-supervisor-network");
+	if (argc != 3 || text_to_u64(argv[1], strlen(argv[1]), 1, UID_LAST, &uid) < 0 ||
+		text_to_u64(argv[2], strlen(argv[2]), 1, UID_LAST, &gid) < 0)
+		(void) err_set(
+			&e, EINVAL, "takes a uid and a gid; start it through openshell-supervisor");
+	return e.code || run((uint32_t) uid, (uint32_t) gid, &e) < 0 ? log_fatal(&e) : EXIT_SUCCESS;
 }

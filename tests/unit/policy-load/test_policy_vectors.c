@@ -31,7 +31,7 @@ static const struct {
 static void neutralise(char *text)
 {
 	for (char *p; (p = strstr(text, "protocol: MCP"));)
-		(void) memcpy(p + 10, "sql", 3);
+		(void) memcpy(p + 10, "\"\" ", 3);
 	for (char *p; (p = strstr(text, "protocol: GraphQL"));)
 		(void) memcpy(p + 10, "rest   ", 7);
 }

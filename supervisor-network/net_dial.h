@@ -1,0 +1,12 @@
+/* net_dial.h - connect to the first of some checked addresses that answers; nothing is resolved. */
+#pragma once
+#include "net_leaf.h"
+#include "net_resolve.h"
+
+/* fd < 0: code says why the last address failed.  Never called before net_dial_start() returns. */
+typedef void (*net_dial_fn)(void *owner, int take_fd, const struct addr *to, int code);
+struct net_dial;
+
+int net_dial_start(struct net_leaf *n, const struct net_addresses *a, uint16_t port, net_dial_fn fn,
+	void *owner, struct net_dial **ret, struct err *e);
+void net_dial_free(struct net_dial *d); /* also cancels */

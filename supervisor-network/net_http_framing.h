@@ -1,0 +1,39 @@
+/* net_http_framing.h - where a message body ends (RFC 9112 6 and 7, spec/network 1.4).
+ *
+ * Pure.  Ambiguity is refused, never resolved: two lengths, a length beside a
+ * coding, a list of codings, signs and blanks in numbers.
+ */
+#pragma once
+#include <stdint.h>
+#include "net_http_head.h"
+
+enum net_framing {
+	NET_BODY_NONE,
+	NET_BODY_LENGTH,
+	NET_BODY_CHUNKED,
+	NET_BODY_TO_END, /* responses only: until the connection ends */
+};
+
+struct net_body {
+	enum net_framing framing;
+	uint64_t length; /* NET_BODY_LENGTH */
+};
+
+int net_body_of_request(const struct net_head *h, struct net_body *ret, struct err *e);
+/* to_head: the request was a HEAD. */
+int net_body_of_response(
+	const struct net_head *h, bool to_head, struct net_body *ret, struct err *e);
+
+struct net_chunked { /* zero-initialise */
+	int state;
+	uint64_t left;	 /* bytes of the current chunk's data */
+	size_t line;	 /* bytes of the current size line or trailer */
+	size_t trailers; /* bytes of all trailers */
+	char name[32];	 /* beginning of the current trailer's name */
+	bool digits;
+};
+
+/* How many of these bytes belong to the message; *ret_done when its last byte is among them.
+ * Trailers that name a framing or routing field are refused. */
+int net_chunked_feed(struct net_chunked *c, const char *bytes, size_t len, size_t *ret_used,
+	bool *ret_done, struct err *e);

@@ -1,0 +1,13 @@
+/* net_refuse.h - refusals as the client sees them: JSON with cause, thing refused and remedy. Pure. */
+#pragma once
+#include "core_text.h"
+
+#define NET_REFUSAL_MAX 8192 /* bytes */
+
+/* Bare "HTTP/1.1 431 ...", no body. */
+void net_refuse_bare(unsigned status, struct text *t);
+/* {"error":error,"detail":detail[,"reason":reason]} with the header order of spec/network 0. */
+void net_refuse_json(
+	unsigned status, const char *error, const char *detail, const char *reason, struct text *t);
+/* The https-in-forward-form answer of spec/network 1.7. */
+void net_refuse_https(struct text *t);

@@ -1,0 +1,20 @@
+/* net_report.h - events to the orchestrator: bounded, drops counted and reported. */
+#pragma once
+#include "net_leaf.h"
+#include "net_target.h"
+
+struct net_report {
+	bool denied;
+	const char *stage, *group, *engine; /* spec/network 9.1, 9.2 */
+	const char *host;
+	uint16_t port;
+	const struct identity_caller *caller; /* may be NULL */
+	const char *policy, *reason;
+	struct net_slice method, path; /* forward requests; path without query */
+	const char *address;
+	uint16_t source_port;
+	uint64_t generation;
+};
+
+void net_report(struct net_leaf *n, const struct net_report *r);
+void net_report_notice(struct net_leaf *n, const char *stage, const char *text);

@@ -1,0 +1,22 @@
+/* net_tunnel.h - bytes both ways between two sockets, by splice(2), with half-close.
+ *
+ * An idle tunnel holds no buffer and no pipe: pipes are taken from a small pool
+ * while data is in flight.  Small transfers go through one shared buffer, as a
+ * splice would cost two more system calls.
+ */
+#pragma once
+#include "net_leaf.h"
+
+/* Once, when both directions have ended, or either has failed. */
+typedef void (*net_tunnel_fn)(void *owner);
+struct net_tunnel;
+
+/* Takes neither descriptor: the owner closes them after net_tunnel_free(). early: what the client
+ * sent behind its request head. */
+int net_tunnel_new(struct net_leaf *n, int client, int upstream, const char *early,
+	size_t early_len, net_tunnel_fn fn, void *owner, struct net_tunnel **ret, struct err *e);
+void net_tunnel_free(struct net_tunnel *t);
+uint64_t net_tunnel_active_ms(const struct net_tunnel *t); /* when the last byte passed */
+void net_tunnel_counts(const struct net_tunnel *t, uint64_t *ret_up, uint64_t *ret_down);
+/* Close the pipes that are kept for the next tunnel. */
+void net_tunnel_drain_pool(void);
