@@ -9,6 +9,7 @@
 #include "core_text.h"
 
 #define FIELDS_MAX 8
+#define NAME_QUOTE_MAX 64 /* bytes of a name that a message repeats */
 
 struct line {
 	const char *field[FIELDS_MAX];
@@ -44,6 +45,9 @@ static int split(const char *at, size_t len, struct line *ret, struct err *e)
 		const char *colon = memchr(at, ':', (size_t) (end - at));
 		const char *stop = colon ? colon : end;
 
+		if (stop - at > PROC_ACCOUNT_FIELD_MAX)
+			return err_set(e, EINVAL, "account field of more than %d bytes",
+				PROC_ACCOUNT_FIELD_MAX);
 		ret->field[ret->n] = at;
 		ret->len[ret->n++] = (size_t) (stop - at);
 		if (!colon)
@@ -77,36 +81,48 @@ static bool field_is(const struct line *l, size_t i, const char *name)
 	return l->len[i] == strlen(name) && memcmp(l->field[i], name, l->len[i]) == 0;
 }
 
+/* A name out of the file, fit for a message. */
+static const char *name_of(const struct line *l, char buf[NAME_QUOTE_MAX + 8])
+{
+	struct text t;
+
+	text_init(&t, buf, NAME_QUOTE_MAX + 8);
+	text_add_quoted(&t, l->field[0], l->len[0], NAME_QUOTE_MAX);
+	return buf;
+}
+
 static int number(const struct line *l, size_t i, uint32_t *ret, struct err *e)
 {
+	char name[NAME_QUOTE_MAX + 8];
 	uint64_t v;
 
 	if (text_to_u64(l->field[i], l->len[i], 0, UINT32_MAX - 1, &v) < 0)
-		return err_set(e, EINVAL, "account of %.*s has a malformed number", (int) l->len[0],
-			l->field[0]);
+		return err_set(e, EINVAL, "account of %s has a malformed number; correct the file",
+			name_of(l, name));
 	*ret = (uint32_t) v;
 	return 0;
 }
 
-static int copy(const struct line *l, size_t i, char ret[PROC_ACCOUNT_FIELD_MAX + 1], struct err *e)
+/* split() has compared the length. */
+static void copy(const struct line *l, size_t i, char ret[PROC_ACCOUNT_FIELD_MAX + 1])
 {
-	if (l->len[i] > PROC_ACCOUNT_FIELD_MAX)
-		return err_set(
-			e, EINVAL, "account field of more than %d bytes", PROC_ACCOUNT_FIELD_MAX);
 	(void) memcpy(ret, l->field[i], l->len[i]);
 	ret[l->len[i]] = '\0';
-	return 0;
 }
 
 static int fill(const struct line *l, struct proc_passwd *ret, struct err *e)
 {
+	char name[NAME_QUOTE_MAX + 8];
+
 	if (l->n != 7)
-		return err_set(e, EINVAL, "account of %.*s has %zu fields instead of 7",
-			(int) l->len[0], l->field[0], l->n);
-	if (number(l, 2, &ret->uid, e) < 0 || number(l, 3, &ret->gid, e) < 0 ||
-		copy(l, 0, ret->name, e) < 0 || copy(l, 5, ret->home, e) < 0 ||
-		copy(l, 6, ret->shell, e) < 0)
+		return err_set(e, EINVAL,
+			"account of %s has %zu fields instead of 7; correct the file",
+			name_of(l, name), l->n);
+	if (number(l, 2, &ret->uid, e) < 0 || number(l, 3, &ret->gid, e) < 0)
 		return -e->code;
+	copy(l, 0, ret->name);
+	copy(l, 5, ret->home);
+	copy(l, 6, ret->shell);
 	return 0;
 }
 
@@ -136,6 +152,8 @@ int proc_account_uid(
 	const char *text, size_t len, uint32_t uid, struct proc_passwd *ret, struct err *e)
 {
 	const char *at = text, *line;
+	struct proc_passwd other;
+	bool found = false;
 	struct line l;
 	uint64_t v;
 	size_t n;
@@ -143,11 +161,18 @@ int proc_account_uid(
 	while (next_line(&at, text + len, &line, &n)) {
 		if (split(line, n, &l, e) < 0)
 			return -e->code;
-		if (l.n == 7 && text_to_u64(l.field[2], l.len[2], 0, UINT32_MAX, &v) == 0 &&
-			v == uid)
-			return fill(&l, ret, e);
+		if (l.n != 7 || text_to_u64(l.field[2], l.len[2], 0, UINT32_MAX, &v) < 0 ||
+			v != uid)
+			continue;
+		if (fill(&l, found ? &other : ret, e) < 0)
+			return -e->code;
+		if (found && other.gid != ret->gid)
+			return err_set(e, EEXIST,
+				"uid %u has two accounts with different groups; name the group",
+				uid);
+		found = true;
 	}
-	return err_set(e, ENOENT, "uid %u has no account", uid);
+	return found ? 0 : err_set(e, ENOENT, "uid %u has no account", uid);
 }
 
 int proc_account_group(
@@ -191,18 +216,24 @@ static bool lists(const struct line *l, const char *name)
 	return false;
 }
 
-static bool has(const uint32_t *gids, size_t n, uint32_t gid)
+static int add_group(struct proc_groups *g, uint32_t gid, const char *name, struct err *e)
 {
-	for (size_t i = 0; i < n; i++)
-		if (gids[i] == gid)
-			return true;
-	return false;
+	for (size_t i = 0; i < g->n; i++)
+		if (g->gid[i] == gid)
+			return 0;
+	if (g->n == PROC_ACCOUNT_GROUPS_MAX)
+		return err_set(e, E2BIG,
+			"user %s is in more than %d groups; run the workload as another user", name,
+			PROC_ACCOUNT_GROUPS_MAX);
+	g->gid[g->n++] = gid;
+	return 0;
 }
 
-int proc_account_groups(const char *text, size_t len, const char *name, uint32_t *ret, size_t max,
-	size_t *ret_n, struct err *e)
+int proc_account_groups(
+	const char *text, size_t len, const char *name, struct proc_groups *ret, struct err *e)
 {
 	const char *at = text, *line;
+	char quoted[NAME_QUOTE_MAX + 8];
 	struct line l;
 	uint32_t gid;
 	size_t n;
@@ -211,19 +242,17 @@ int proc_account_groups(const char *text, size_t len, const char *name, uint32_t
 		if (split(line, n, &l, e) < 0)
 			return -e->code;
 		if (l.n != 4)
-			return err_set(e, EINVAL, "group line with %zu fields instead of 4", l.n);
+			return err_set(e, EINVAL,
+				"group %s has %zu fields instead of 4; correct the file",
+				name_of(&l, quoted), l.n);
 		if (!lists(&l, name))
 			continue;
 		if (number(&l, 2, &gid, e) < 0)
 			return -e->code;
 		if (gid == 0)
-			return err_set(e, EPERM,
-				"user %s is a member of group 0; choose another user", name);
-		if (has(ret, *ret_n, gid))
-			continue;
-		if (*ret_n >= max)
-			return err_set(e, E2BIG, "user %s is in more than %zu groups", name, max);
-		ret[(*ret_n)++] = gid;
+			ret->in_root = true;
+		else if (add_group(ret, gid, name, e) < 0)
+			return -e->code;
 	}
 	return 0;
 }

@@ -35,14 +35,17 @@ const char *proc_env_get(const struct proc_env *v, const char *name)
 static int set(struct proc_env *v, const char *name, const char *value, struct err *e)
 {
 	size_t len = strlen(name), size = len + strlen(value) + 2, i = find(v, name, len);
+	size_t old = i < v->n ? strlen(v->at[i]) + 1 : 0;
 	char *word;
 
 	if (len == 0 || strchr(name, '='))
 		return err_set(e, EINVAL, "environment variable without a proper name");
 	if (i == v->n && v->n >= PROC_ENV_MAX)
-		return err_set(e, E2BIG, "more than %d environment variables", PROC_ENV_MAX);
-	if (v->bytes + size > PROC_ENV_BYTES_MAX)
-		return err_set(e, E2BIG, "environment of more than %d bytes", PROC_ENV_BYTES_MAX);
+		return err_set(e, E2BIG,
+			"more than %d environment variables; pass fewer with --env", PROC_ENV_MAX);
+	if (v->bytes - old + size > PROC_ENV_BYTES_MAX)
+		return err_set(e, E2BIG, "environment of more than %d bytes; pass less with --env",
+			PROC_ENV_BYTES_MAX);
 	word = malloc(size);
 	if (!word)
 		return err_set(e, ENOMEM, "environment");
@@ -52,7 +55,7 @@ static int set(struct proc_env *v, const char *name, const char *value, struct e
 	else
 		v->n++;
 	v->at[i] = word;
-	v->bytes += size;
+	v->bytes = v->bytes - old + size;
 	return 0;
 }
 
@@ -82,13 +85,13 @@ static int set_list(struct proc_env *v, Openshell__Ipc__EnvVar **list, size_t n,
 
 static int set_identity(struct proc_env *v, const struct proc_env_input *in, struct err *e)
 {
-	if (set(v, "OPENSHELL_SANDBOX", "1", e) < 0 || set(v, "HOME", in->user->home, e) < 0 ||
+	bool workspace = in->user->from_image && in->workdir && in->workdir[0];
+
+	if (set(v, "HOME", workspace ? in->workdir : in->user->home, e) < 0 ||
 		set(v, "USER", in->user->name, e) < 0 || set(v, "LOGNAME", in->user->name, e) < 0 ||
 		set(v, "SHELL", in->user->shell, e) < 0 || set(v, "TERM", in->term, e) < 0)
 		return -e->code;
-	if (!proc_env_get(v, "PATH"))
-		return set(v, "PATH", DEFAULT_PATH, e);
-	return 0;
+	return set(v, "PATH", DEFAULT_PATH, e);
 }
 
 static int set_proxy(struct proc_env *v, const char *url, struct err *e)
@@ -105,9 +108,9 @@ static int fill(struct proc_env *v, const struct proc_env_input *in, struct err 
 {
 	const Openshell__Ipc__ProcBind *b = in->bind;
 
-	if (set_list(v, b->base_env, b->n_base_env, e) < 0 || set_identity(v, in, e) < 0 ||
+	if (set_identity(v, in, e) < 0 || set_list(v, b->base_env, b->n_base_env, e) < 0 ||
 		set_list(v, b->provider_env, b->n_provider_env, e) < 0 ||
-		set_proxy(v, in->proxy_url, e) < 0)
+		set(v, "OPENSHELL_SANDBOX", "1", e) < 0 || set_proxy(v, in->proxy_url, e) < 0)
 		return -e->code;
 	if (!b->ca_file[0] || !b->ca_bundle[0])
 		return 0;

@@ -1,8 +1,11 @@
 /* proc_env.h - the workload's environment, from empty, in one order (spec/process 8, GAP-24).
  *
- * Later wins: what the operator lets through; who the workload is; provider
- * values; proxy; certificates.  So nothing that a provider or an image says can
- * point a program past the proxy.  Supervisor-only names never get in.
+ * Later wins: who the workload is (HOME, USER, LOGNAME, SHELL, TERM, PATH); what
+ * the operator lets through (a few harmless names, and --env); provider values;
+ * OPENSHELL_SANDBOX; proxy; certificates.  So nothing that a provider or an
+ * image says can point a program past the proxy.  Other names that begin with
+ * OPENSHELL_ or LD_ never get in.  At most PROC_ENV_MAX variables and
+ * PROC_ENV_BYTES_MAX bytes.
  */
 #pragma once
 #include <stddef.h>
@@ -18,7 +21,7 @@ struct proc_env {
 struct proc_env_input {
 	const Openshell__Ipc__ProcBind *bind;
 	const struct proc_user *user;
-	const char *workdir;
+	const char *workdir;   /* HOME of an identity that comes from the image; "" = none */
 	const char *proxy_url; /* "" = none */
 	const char *term;
 };

@@ -6,12 +6,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define ABI_FULL 2    /* the rights that the policy language knows (spec/process 6.2) */
 #define NVIDIA_MAX 64 /* /dev/nvidiaN that are looked for */
 
 /* Only where they exist, and never against what the user wrote (spec/process 6.4).  The device
  * nodes that every program expects are added to the reference's list. */
 static const char *const baseline_ro[] = { "/usr", "/lib", "/etc", "/app", "/var/log", "/proc",
 	"/dev/urandom", "/dev/random", "/dev/zero", "/dev/full", NULL };
+/* With merged directories these are links into /usr, and a rule of their own says nothing new. */
+static const char *const baseline_unmerged[] = { "/bin", "/sbin", "/lib64", NULL };
 static const char *const baseline_rw[] = { "/tmp", "/dev/null", NULL };
 /* The private devpts of proc_mounts holds no terminal but the workload's own. */
 static const char *const baseline_dev[] = { "/dev/tty", "/dev/ptmx", "/dev/pts", NULL };
@@ -75,33 +78,62 @@ size_t proc_paths_writable(const struct proc_paths_input *in, const char **ret, 
 	return n;
 }
 
+static bool in_list(const char *const *list, const char *path)
+{
+	for (; *list; list++)
+		if (strcmp(*list, path) == 0)
+			return true;
+	return false;
+}
+
+static int unopened(struct building *b, const char *path, int code, struct err *e)
+{
+	if (b->hard)
+		return err_set(e, code,
+			"policy requires Landlock for %s, which can't be opened (%s); make it, or "
+			"use landlock.compatibility: best_effort",
+			path, strerror(code));
+	/* The default policy lists what many systems have, not what each has. */
+	if (code != ENOENT || !in_list(baseline_ro, path))
+		proc_warn(b->w, "path %s of the policy is left out: %s", path, strerror(code));
+	return 0;
+}
+
+/* A device that the policy lists as writable keeps its ioctls, alone or by its directory: GPUs and
+ * terminals are useless without. */
+static int allow(
+	struct building *b, const char *path, int fd, enum confine_access access, struct err *e)
+{
+	struct stat st;
+	bool device;
+
+	if (fstat(fd, &st) < 0)
+		return err_set(e, errno, "look at it");
+	device = S_ISCHR(st.st_mode) || (S_ISDIR(st.st_mode) && strncmp(path, "/dev/", 5) == 0);
+	if (access == CONFINE_READ_WRITE && device &&
+		confine_landlock_allow(b->r, fd, CONFINE_DEVICE, e) < 0)
+		return -e->code;
+	if (access == CONFINE_READ_WRITE && S_ISCHR(st.st_mode))
+		return 0;
+	return confine_landlock_allow(b->r, fd, access, e);
+}
+
 /* A path that can't be opened: skipped and reported, or fatal (GAP-15: only this one). */
 static int add(struct building *b, const char *path, enum confine_access access, bool by_user,
 	struct err *e)
 {
 	AUTO_CLOSE int fd = open(path, O_PATH | O_CLOEXEC);
-	struct stat st;
+	struct err why = { 0 };
 
-	if (fd < 0 && !by_user)
-		return 0;
-	if (fd < 0 && b->hard)
-		return err_set(e, errno,
-			"policy requires Landlock for %s, which can't be opened; make it, or use "
-			"landlock.compatibility: best_effort",
-			path);
-	if (fd < 0) {
-		proc_warn(b->w, "path %s of the policy is left out: %s", path, strerror(errno));
-		return 0;
-	}
-	/* A device that the policy lists as writable keeps its ioctls: GPUs and terminals are useless
-	 * without. */
-	if (access == CONFINE_READ_WRITE && fstat(fd, &st) == 0 && S_ISCHR(st.st_mode))
-		access = CONFINE_DEVICE;
-	if (confine_landlock_allow(b->r, fd, access, e) == 0)
+	if (fd < 0)
+		return by_user ? unopened(b, path, errno, e) : 0;
+	if (allow(b, path, fd, access, &why) == 0)
 		return 0;
 	if (b->hard)
-		return err_wrap(e, "%s", path);
-	proc_warn(b->w, "path %s of the policy is left out: %s", path, e->text);
+		return err_set(e, why.code,
+			"%s: %s; landlock.compatibility: best_effort would leave it out", path,
+			why.text);
+	proc_warn(b->w, "path %s of the policy is left out: %s", path, why.text);
 	return 0;
 }
 
@@ -111,6 +143,18 @@ static int add_baseline(
 	for (; *paths; paths++)
 		if (!user_listed(b->in, *paths) && add(b, *paths, access, false, e) < 0)
 			return -e->code;
+	return 0;
+}
+
+static int add_unmerged(struct building *b, struct err *e)
+{
+	for (const char *const *p = baseline_unmerged; *p; p++) {
+		struct stat st;
+
+		if (lstat(*p, &st) == 0 && S_ISDIR(st.st_mode) && !user_listed(b->in, *p) &&
+			add(b, *p, CONFINE_READ, false, e) < 0)
+			return -e->code;
+	}
 	return 0;
 }
 
@@ -147,9 +191,10 @@ static int add_all(struct building *b, struct err *e)
 			return -e->code;
 	if (with_workdir(b->in) && add(b, b->in->workdir, CONFINE_READ_WRITE, true, e) < 0)
 		return -e->code;
-	if (add_baseline(b, baseline_ro, CONFINE_READ, e) < 0 ||
-		add_baseline(b, baseline_rw, CONFINE_READ_WRITE, e) < 0 ||
-		add_baseline(b, baseline_dev, CONFINE_DEVICE, e) < 0)
+	if (add_baseline(b, baseline_ro, CONFINE_READ, e) < 0 || add_unmerged(b, e) < 0 ||
+		add_baseline(b, baseline_rw, CONFINE_READ_WRITE, e) < 0)
+		return -e->code;
+	if (!b->in->shared_terminals && add_baseline(b, baseline_dev, CONFINE_DEVICE, e) < 0)
 		return -e->code;
 	return add_gpu(b, e);
 }
@@ -168,7 +213,9 @@ static int without(struct building *b, struct err *e, const char *why)
 int proc_paths_open(const struct proc_paths_input *in, struct proc_paths *ret,
 	struct proc_warnings *w, struct err *e)
 {
-	struct confine_landlock_options o = { .handle_tcp = in->loopback_deny, .scope = true };
+	struct confine_landlock_options o = {
+		.handle_tcp = in->loopback_deny, .scope = true, .max_abi = in->max_abi
+	};
 	AUTO(confine_landlock_free) struct confine_landlock *r = NULL;
 	struct building b = { .in = in, .w = w };
 	struct err why = { 0 };
@@ -179,6 +226,13 @@ int proc_paths_open(const struct proc_paths_input *in, struct proc_paths *ret,
 	ret->abi = confine_landlock_abi(&why);
 	if (ret->abi <= 0)
 		return without(&b, e, why.text);
+	if (in->max_abi && in->max_abi < ret->abi)
+		ret->abi = in->max_abi;
+	if (b.hard && ret->abi < ABI_FULL)
+		return err_set(e, ENOTSUP,
+			"policy requires Landlock ABI %d, and this kernel has %d; use a newer "
+			"kernel, or landlock.compatibility: best_effort",
+			ABI_FULL, ret->abi);
 	if (in->loopback_deny && ret->abi < 4)
 		return err_set(e, ENOTSUP,
 			"--loopback deny needs Landlock ABI 4; this kernel has %d", ret->abi);

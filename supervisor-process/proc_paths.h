@@ -2,6 +2,17 @@
  *
  * Paths are opened here, as root and before the fork: a path that only root can
  * reach would be lost otherwise.  Links are followed; the target decides.
+ *
+ * The baseline (spec/process 6.4) is added where it exists and the user has not
+ * listed the same path.  Beyond the reference's list, because no program is
+ * happy without: /dev/null to write, /dev/zero, full and random to read,
+ * /dev/tty, /dev/ptmx and /dev/pts as devices, and /bin, /sbin, /lib64 where
+ * they are directories of their own.  /dev/shm is not: list it if needed.
+ *
+ * A path that fails costs this path only, with a warning (best_effort), or the
+ * start (hard_requirement).  What only the baseline or the default policy names
+ * may be missing without a word.  The child treats a ruleset that can't be
+ * enforced as a failure at both levels (GAP-16).
  */
 #pragma once
 #include <stdbool.h>
@@ -11,8 +22,10 @@
 
 struct proc_paths_input {
 	const Openshell__Sandbox__V1__SandboxPolicy *policy;
-	bool has_filesystem; /* the section was written */
-	const char *workdir; /* "" = none */
+	bool has_filesystem;   /* the section was written */
+	const char *workdir;   /* "" = none */
+	bool shared_terminals; /* /dev/pts is the host's: leave terminals out */
+	int max_abi;	       /* 0: newest; tests set it lower */
 	bool loopback_deny;
 	uint16_t proxy_port;
 };

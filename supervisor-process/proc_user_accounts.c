@@ -1,4 +1,5 @@
 /* proc_user_accounts.c - rewriting of the account "sandbox" (spec/process 7.3, GAP-19). */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,10 +14,12 @@
 
 #define PREFIX "sandbox:"
 
+#define GROWTH_MAX 32 /* bytes that new numbers may add to a line */
+
 struct rewrite {
 	char *out;
 	size_t len, size;
-	bool found;
+	bool found; /* a line of that name, well formed or not */
 };
 
 static size_t count_colons(const char *line, size_t len)
@@ -28,10 +31,10 @@ static size_t count_colons(const char *line, size_t len)
 	return n;
 }
 
+/* rewrite_file() has made room for every line at its longest. */
 static void add(struct rewrite *r, const char *s, size_t len)
 {
-	if (r->len + len > r->size)
-		len = r->size - r->len;
+	assert(r->len + len <= r->size);
 	(void) memcpy(r->out + r->len, s, len);
 	r->len += len;
 }
@@ -63,10 +66,9 @@ static void rewrite_lines(
 	while (at < end) {
 		const char *stop = memchr(at, '\n', (size_t) (end - at));
 		size_t n = (size_t) ((stop ? stop + 1 : end) - at);
-		bool ours = n > sizeof PREFIX - 1 && memcmp(at, PREFIX, sizeof PREFIX - 1) == 0 &&
-			count_colons(at, n) >= (passwd ? 6u : 3u);
+		bool ours = n > sizeof PREFIX - 1 && memcmp(at, PREFIX, sizeof PREFIX - 1) == 0;
 
-		if (ours)
+		if (ours && count_colons(at, n) >= (passwd ? 6u : 3u))
 			add_renumbered(r, at, n, numbers, passwd ? 2 : 1);
 		else
 			add(r, at, n);
@@ -75,28 +77,61 @@ static void rewrite_lines(
 	}
 }
 
+static int write_new(
+	const char *path, const struct stat *old, const char *text, size_t len, struct err *e)
+{
+	AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return err_set(e, errno, "write %s", path);
+	if (fd_write_all(fd, text, len, e) < 0)
+		return err_wrap(e, "write %s", path);
+	if (fchmod(fd, old->st_mode & 07777) < 0 || fchown(fd, old->st_uid, old->st_gid) < 0 ||
+		fsync(fd) < 0)
+		return err_set(e, errno, "write %s", path);
+	return 0;
+}
+
+/* A file that a runtime has mounted by itself can't be renamed over.  No untrusted process runs
+ * yet, so writing it in place is safe, only not atomic. */
+static int write_in_place(const char *path, const char *text, size_t len, struct err *e)
+{
+	AUTO_CLOSE int fd = open(path, O_WRONLY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_set(e, errno, "write %s", path);
+	return fd_write_all(fd, text, len, e);
+}
+
 static int replace(const char *path, const char *text, size_t len, struct err *e)
 {
 	char temporary[PATH_MAX];
 	struct stat st;
+	int code;
 
 	if (lstat(path, &st) < 0 || !S_ISREG(st.st_mode))
 		return err_set(e, EINVAL, "%s is not a regular file; it is left alone", path);
 	(void) snprintf(temporary, sizeof temporary, "%s.openshell-new", path);
 	(void) unlink(temporary);
-	AUTO_CLOSE int fd =
-		open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-
-	if (fd < 0)
-		return err_set(e, errno, "write %s", temporary);
-	if (fd_write_all(fd, text, len, e) < 0 || fchmod(fd, st.st_mode & 07777) < 0 ||
-		fchown(fd, st.st_uid, st.st_gid) < 0 || rename(temporary, path) < 0) {
-		int code = errno;
-
+	if (write_new(temporary, &st, text, len, e) < 0) {
 		(void) unlink(temporary);
-		return err_set(e, code, "replace %s", path);
+		return -e->code;
 	}
-	return 0;
+	if (rename(temporary, path) == 0)
+		return 0;
+	code = errno;
+	(void) unlink(temporary);
+	return code == EBUSY ? write_in_place(path, text, len, e)
+			     : err_set(e, code, "replace %s", path);
+}
+
+static size_t count_lines(const char *text, size_t len)
+{
+	size_t n = 1;
+
+	for (size_t i = 0; i < len; i++)
+		n += text[i] == '\n';
+	return n;
 }
 
 static int rewrite_file(
@@ -108,7 +143,7 @@ static int rewrite_file(
 
 	if (proc_account_read(path, &text, &len, e) < 0)
 		return -e->code;
-	r.size = len + 4096;
+	r.size = len + count_lines(text, len) * GROWTH_MAX + strlen(fresh) + 1;
 	r.out = out = malloc(r.size);
 	if (!out)
 		return err_set(e, ENOMEM, "rewrite %s", path);
@@ -118,6 +153,8 @@ static int rewrite_file(
 			add(&r, "\n", 1);
 		add(&r, fresh, strlen(fresh));
 	}
+	if (r.len == len && memcmp(r.out, text, len) == 0)
+		return 0;
 	return replace(path, r.out, r.len, e);
 }
 
