@@ -142,19 +142,14 @@ struct qualified { /* "call:what": only this form of the call */
 	const char *name, *call;
 	unsigned arg;
 	uint64_t mask, value;
-	unsigned arg2;
-	uint64_t mask2, value2; /* mask2 0: no second test */
 };
 
 /* The forms that an allow-list row may name.  Comparisons are masked to the 32 bits that the
  * kernel looks at. */
 static const struct qualified forms[] = {
 	{ "socket:inet", "socket", 0, 0xffffffff, AF_INET },
+	{ "socket:inet-stream", "socket", 0, 0xffffffff, AF_INET }, /* the same: DNS needs both */
 	{ "socket:inet6", "socket", 0, 0xffffffff, AF_INET6 },
-	{ "socket:inet-stream", "socket", 0, 0xffffffff, AF_INET, 1, 0xf, SOCK_STREAM },
-	{ "socket:inet6-stream", "socket", 0, 0xffffffff, AF_INET6, 1, 0xf, SOCK_STREAM },
-	{ "socket:inet-dgram", "socket", 0, 0xffffffff, AF_INET, 1, 0xf, SOCK_DGRAM },
-	{ "socket:inet6-dgram", "socket", 0, 0xffffffff, AF_INET6, 1, 0xf, SOCK_DGRAM },
 	{ "socket:unix", "socket", 0, 0xffffffff, AF_UNIX },
 	{ "prctl:name", "prctl", 0, 0xffffffff, PR_SET_NAME },
 	{ "prctl:dumpable", "prctl", 0, 0xffffffff, PR_GET_DUMPABLE },
@@ -189,13 +184,9 @@ static int allow_row(scmp_filter_ctx ctx, const char *name, struct err *e)
 	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
 		if (strcmp(forms[i].name, name) != 0)
 			continue;
-		struct scmp_arg_cmp tests[2] = { SCMP_CMP64(forms[i].arg, SCMP_CMP_MASKED_EQ,
-							 forms[i].mask, forms[i].value),
-			SCMP_CMP64(forms[i].arg2, SCMP_CMP_MASKED_EQ, forms[i].mask2,
-				forms[i].value2) };
-
-		r = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, call_number(forms[i].call),
-			forms[i].mask2 ? 2 : 1, tests);
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call_number(forms[i].call), 1,
+			SCMP_CMP64(
+				forms[i].arg, SCMP_CMP_MASKED_EQ, forms[i].mask, forms[i].value));
 		return r < 0 ? err_set(e, -r, "allow %s", name) : 0;
 	}
 	return err_set(e, ENOENT, "no form of a call is named %s", name);

@@ -21,7 +21,7 @@
 #define CLONE_NEWTIME 0x00000080
 #endif
 #define LOW32 0xffffffffull
-#define SMALL_VALUES 32u /* one rule each; larger ones by their bits */
+#define SMALL_VALUES 32u      /* one rule each; larger ones by their bits */
 #define SOCK_TYPE_BITS 0xfull /* without SOCK_CLOEXEC and SOCK_NONBLOCK */
 
 static const char *const prelude[] = { "mount", "fsopen", "fsconfig", "fsmount", "fspick",
