@@ -647,6 +647,10 @@ static void set_message(struct check *c, ProtobufCMessage *m, const struct node 
 		wrong_type(c, n, "a map");
 		return;
 	}
+	if (n->n > REPEATS_MAX) {
+		complain(c, n, "E03", "more keys than there are fields", NULL);
+		return;
+	}
 	refuse_repeats(c, n);
 	for (const struct node *key = n->first; key; key = key->next->next) {
 		size_t back;
@@ -655,6 +659,8 @@ static void set_message(struct check *c, ProtobufCMessage *m, const struct node 
 			wrong_type(c, key, "text as key");
 			continue;
 		}
+		if (repeats(n, key))
+			continue; /* refused above; a second value would replace the first */
 		back = trail_field(&c->trail, key->text);
 		set_key(c, m, key);
 		trail_back(&c->trail, back);
