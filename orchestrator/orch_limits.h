@@ -1,0 +1,58 @@
+/* orch_limits.h - every bound of the orchestrator, with its unit (docs/limits.md lists them). */
+#pragma once
+
+/* command line */
+#define ORCH_COMMAND_WORDS_MAX 4096  /* words of the command */
+#define ORCH_COMMAND_BYTES_MAX 49152 /* bytes of the command; it travels in one packet */
+#define ORCH_ENV_OPTIONS_MAX 64	     /* --env */
+#define ORCH_ENV_BYTES_MAX 49152     /* bytes of the workload's inherited environment */
+#define ORCH_ENV_VALUE_MAX 16384     /* bytes of one inherited value; longer ones are left out */
+#define ORCH_SPEC_BYTES_MAX 65536    /* bytes of OPENSHELL_MAIN_PROCESS_SPEC */
+#define ORCH_SPEC_DEPTH_MAX 16	     /* nesting of its JSON */
+#define ORCH_TIMEOUT_S_MAX 31536000  /* seconds, one year */
+#define ORCH_CHECK_FILES_MAX 1024    /* files of one "policy check" */
+
+/* host files */
+#define ORCH_HOSTS_BYTES_MAX 1048576 /* bytes of /etc/hosts */
+#define ORCH_RESOLV_BYTES_MAX 65536  /* bytes of /etc/resolv.conf */
+#define ORCH_NAMESERVERS_MAX 8 /* further ones are ignored, as resolv.conf(5) ignores a fourth */
+#define ORCH_WATCHED_MAX 8     /* files watched by one orch_watch */
+
+/* start, one deadline per step of the process leaf */
+#define ORCH_ATTACH_MS 10000
+#define ORCH_CLAIM_MS 30000 /* prepares directories, may change the owner of many files */
+#define ORCH_BIND_MS 10000
+#define ORCH_CONFIRM_MS 15000
+#define ORCH_START_MS 10000
+#define ORCH_RELEASE_MS 10000
+#define ORCH_NETWORK_READY_MS \
+	10000		     /* network leaf: from its start, or the entry point, to NET_READY */
+#define ORCH_EVIDENCE_MAX 32 /* checks that one confirmation may report */
+
+/* network leaf that dies */
+#define ORCH_DEATHS_MAX 5 /* within the window: it stays down */
+#define ORCH_DEATHS_WINDOW_MS 60000
+#define ORCH_BACKOFF_FIRST_MS 10 /* pause before the second new leaf; the first starts at once */
+#define ORCH_BACKOFF_MAX_MS 400
+
+/* end */
+#define ORCH_GRACE_MS 10000	  /* from a forwarded signal to SIGKILL */
+#define ORCH_TIMEOUT_GRACE_MS 100 /* the same after --timeout */
+#define ORCH_KILL_WAIT_MS 5000	  /* from SIGKILL to giving the process leaf up */
+#define ORCH_STOP_MS 5000	  /* from PROC_STOP, NET_STOP to killing the leaf */
+#define ORCH_DRAIN_MS 2000 /* writing what the workload left in its pipes to a slow terminal */
+#define ORCH_SWEEP_MS 3000 /* killing what is left of the workload */
+#define ORCH_SWEEP_PIDS_MAX 65536 /* processes looked at in one pass */
+
+/* streams */
+#define ORCH_PIPE_BYTES 65536 /* buffer of one relayed direction */
+
+/* events */
+#define ORCH_REPEATS_MAX 64	   /* different denials remembered */
+#define ORCH_REPEAT_WINDOW_MS 5000 /* equal denials within are counted, not shown */
+#define ORCH_LINES_BURST 200	   /* lines shown at once */
+#define ORCH_LINES_PER_S 50	   /* and then per second */
+#define ORCH_RECORDS_BURST 20000   /* JSON records written at once */
+#define ORCH_RECORDS_PER_S 5000	   /* and then per second */
+#define ORCH_LOG_BYTES_MAX \
+	(512 * 1024 * 1024) /* bytes of --log-file; beyond, records are counted only */

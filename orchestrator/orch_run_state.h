@@ -1,0 +1,93 @@
+/* orch_run_state.h - what the files of orch_run share; nobody else includes it. */
+#pragma once
+#include "core_loop.h"
+#include "orch_console.h"
+#include "orch_env.h"
+#include "orch_events.h"
+#include "orch_evidence.h"
+#include "orch_network.h"
+#include "orch_options.h"
+#include "orch_policy.h"
+#include "orch_process.h"
+#include "orch_spawn.h"
+#include "orch_stdio.h"
+#include "orch_watch.h"
+
+#define ORCH_SIGNALS_MAX 12
+
+enum orch_phase {
+	ORCH_STARTING, /* nothing of the workload has executed */
+	ORCH_RUNNING,
+	ORCH_ENDING, /* stop has been asked for */
+};
+
+struct orch_run {
+	const struct orch_options *o;
+	struct loop *loop;
+	struct loop_signal *signals[ORCH_SIGNALS_MAX];
+	struct loop_timer *timeout; /* --timeout */
+	struct loop_timer *kill;    /* escalation */
+	struct loop_timer *stop;    /* leaves that don't end, streams that don't drain */
+	struct orch_console console;
+	struct orch_events *events;
+	struct orch_policy *policy;
+	struct orch_watch *watch;
+	struct orch_stdio *stdio;
+
+	struct orch_process *process;
+	pid_t process_pid; /* 0: not running */
+	struct orch_network *network;
+	struct orch_network_lent lent;
+	char *process_path, *network_path;
+	char proxy_uid[16], proxy_gid[16];
+
+	/* the plan, and the storage behind it */
+	struct orch_process_plan plan;
+	Openshell__Ipc__ProcAttach attach;
+	Openshell__Ipc__ProcClaim claim;
+	Openshell__Ipc__ProcBind bind;
+	Openshell__Ipc__ProcStart start;
+	Openshell__Ipc__EnvVar *env_storage;
+	Openshell__Ipc__EnvVar **env_list, **driver_list;
+	struct orch_vars base_env, driver_env;
+	char tag[9];
+	char *workdir;
+	int policy_fd;	   /* borrowed from policy */
+	int identity_fd;   /* the worker's end until it is sent */
+	int identity_kept; /* the network leaf's end until it is lent */
+	int streams[3];
+	int netns; /* kept until the end: it must outlive both leaves */
+
+	struct orch_enforced enforced; /* strings below */
+	char user[256], proxy_address[64], workload_address[64];
+
+	enum orch_phase phase;
+	int status;	   /* exit status; -1: not decided */
+	int ending_signal; /* the first one that asked for the end */
+	bool released, network_ready, timed_out, killed;
+	bool reload_wanted; /* while a candidate is in flight */
+	bool reload_off;    /* the workload could write the file */
+	bool process_gone, network_gone;
+};
+
+/* orch_run_start.c */
+int orch_run_prepare(struct orch_run *r, struct err *e);
+
+/* orch_run_end.c */
+int orch_run_signals(struct orch_run *r, struct err *e);
+/* The run ends with this status; the first call decides. */
+void orch_run_finish(struct orch_run *r, int status);
+/* Say why, and end with status 1. */
+void orch_run_fail(struct orch_run *r, const struct err *why);
+void orch_run_stopped(struct orch_run *r);
+void orch_run_exited(struct orch_run *r, bool signalled, uint32_t code);
+void orch_run_hung_up(void *owner);
+void orch_run_on_timeout(void *owner);
+void orch_run_on_kill(void *owner);
+void orch_run_on_stop(void *owner);
+
+/* orch_run_reload.c */
+void orch_run_reload(struct orch_run *r);
+void orch_run_policy_result(struct orch_run *r, uint64_t generation, bool loaded, const char *text);
+int orch_run_watch(struct orch_run *r, struct err *e);
+int orch_run_read_names(struct orch_run *r, struct err *e);

@@ -1,0 +1,22 @@
+/* orch_terminal.h - the operator's own terminal: raw while the workload has one, restored after.
+ *
+ * There is one per process, as there is one set of signal handlers: a fatal
+ * signal restores it too.  SIGKILL can't be caught; stty sane(1) helps then.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "core_err.h"
+
+struct orch_terminal_size {
+	uint16_t rows, columns; /* 0: unknown */
+};
+
+/* Does nothing when fd is no terminal. */
+int orch_terminal_raw(int fd, struct err *e);
+void orch_terminal_restore(void);
+bool orch_terminal_is_raw(void);
+/* After a stop and SIGCONT: somebody else may have changed it. */
+void orch_terminal_again(void);
+struct orch_terminal_size orch_terminal_size(int fd);
+void orch_terminal_resize(int fd, struct orch_terminal_size s);
