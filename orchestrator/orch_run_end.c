@@ -21,7 +21,7 @@ static void end_by_signal(struct orch_run *r, int signo)
 {
 	struct err e = { 0 };
 
-	if (r->phase == ORCH_STARTING) {
+	if (!r->released) {
 		orch_run_finish(r, 128 + signo);
 		return;
 	}

@@ -186,7 +186,9 @@ class Sandbox:
         if not workdir:
             self.work.mkdir()
             os.chown(self.work, USER, USER)
-        self.policy = self.dir / 'policy.yaml'
+        # Where the workload can't write: a file that it could change is not read again.
+        self.etc = pathlib.Path(tempfile.mkdtemp(prefix='lab-', dir='/run'))
+        self.policy = self.etc / 'policy.yaml'
         argv = [*launcher, str(SUPERVISOR), '--workdir', str(self.work)]
         if document is not None:
             self.write_policy(document)
@@ -250,6 +252,7 @@ class Sandbox:
         if self.process.stdout:
             self.process.stdout.close()
         shutil.rmtree(self.dir, ignore_errors=True)
+        shutil.rmtree(self.etc, ignore_errors=True)
 
 
 def run(document, command, seconds=60, **more):

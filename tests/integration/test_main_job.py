@@ -61,8 +61,14 @@ class Traffic(LabTest):
             got = run(policy({'web': rule(endpoint(), binaries=(WGET,))}),
                       ['curl', '-sS', '-p', '-v', 'http://origin.test/x'])
         self.assertEqual(origin.connections, 0)
-        self.assertRefused(got, '403 Forbidden', 'policy_denied', 'CONNECT origin.test:80 not permitted by policy',
-                           f"binary '{CURL}' not allowed in policy 'web'", f'path: {CURL}')
+        self.assertRefused(got, '403 Forbidden', f"binary '{CURL}' not allowed in policy 'web'")
+
+    def test_connect_refusal_names_binary_and_remedy(self):
+        code = ('import socket\ns=socket.create_connection(("10.200.0.1",3128))\n'
+                's.sendall(b"CONNECT origin.test:80 HTTP/1.1\\r\\n\\r\\n")\nb=b""\nwhile d:=s.recv(4096): b+=d\nprint(b.decode())')
+        got = run(policy({'web': rule(endpoint())}), ['/usr/bin/python3', '-c', code])
+        self.assertRefused(got, 'HTTP/1.1 403 Forbidden', '"error":"policy_denied"', 'CONNECT origin.test:80 not permitted by policy',
+                           f"binary '{PYTHON}' not allowed in policy 'web'", f'path: {PYTHON}')
 
     def test_forward_refusal_names_binary_and_remedy(self):
         with Origin() as origin:
