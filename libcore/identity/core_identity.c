@@ -189,21 +189,32 @@ static const struct profile *profile_of(struct identity_finder *f, pid_t pid)
 	return p;
 }
 
-static bool same_list(const struct profile *a, const size_t *la, size_t na, const struct profile *b,
-	const size_t *lb, size_t nb)
+static bool has_path(const struct profile *p, const char *path)
 {
-	if (na != nb)
+	if (strcmp(p->text + p->exe, path) == 0)
+		return true;
+	for (size_t i = 0; i < p->n_ancestors; i++)
+		if (strcmp(p->text + p->ancestors[i], path) == 0)
+			return true;
+	return false;
+}
+
+static bool covers(const struct profile *a, const struct profile *b)
+{
+	if (!has_path(a, b->text + b->exe))
 		return false;
-	for (size_t i = 0; i < na; i++)
-		if (strcmp(a->text + la[i], b->text + lb[i]) != 0)
+	for (size_t i = 0; i < b->n_ancestors; i++)
+		if (!has_path(a, b->text + b->ancestors[i]))
 			return false;
 	return true;
 }
 
+/* Policy asks whether any of the programs is listed, so the set of them is what must be equal: a
+ * forked child has its parent as one ancestor more, of the same program. */
 static bool same_identity(const struct profile *a, const struct profile *b)
 {
 	return strcmp(a->text + a->exe, b->text + b->exe) == 0 && strcmp(a->hash, b->hash) == 0 &&
-		same_list(a, a->ancestors, a->n_ancestors, b, b->ancestors, b->n_ancestors);
+		covers(a, b) && covers(b, a);
 }
 
 static int deny(struct identity_answer *a, const char *reason)

@@ -12,7 +12,8 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
-#define TCP_ESTABLISHED_STATE 1
+/* Connected, also after either side has shut down its half (include/net/tcp_states.h). */
+#define STATES_CONNECTED (1u << 1 | 1u << 4 | 1u << 5 | 1u << 8)
 #define ANSWER_MS 500
 
 struct sockdiag {
@@ -37,7 +38,7 @@ static int on_socket(struct nl_msg *m, void *arg)
 
 	a->inode = d->idiag_inode;
 	a->uid = d->idiag_uid;
-	a->found = d->idiag_state == TCP_ESTABLISHED_STATE;
+	a->found = STATES_CONNECTED >> d->idiag_state & 1;
 	return NL_OK;
 }
 
@@ -108,7 +109,7 @@ static int ask_family(
 {
 	struct inet_diag_req_v2 req = { .sdiag_family = (uint8_t) family,
 		.sdiag_protocol = IPPROTO_TCP,
-		.idiag_states = 1u << TCP_ESTABLISHED_STATE };
+		.idiag_states = STATES_CONNECTED };
 	size_t skip = family == AF_INET ? 12 : 0;
 
 	req.id.idiag_sport = htons(q->peer_port);

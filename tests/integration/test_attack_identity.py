@@ -116,7 +116,7 @@ class Identity(LabTest):
 
     def test_89_socket_passed_to_a_program_that_is_not_allowed(self):
         inner = ('import socket,array,sys\nu=socket.socket(fileno=int(sys.argv[1]))\n_,a,_,_=u.recvmsg(1,64)\n'
-                 's=socket.socket(fileno=array.array("i",a[0][2])[0])\ns.sendall(' + repr(GET) + ')\nb=b""\n'
+                 's=socket.socket(fileno=array.array("i",a[0][2])[0]); s.setblocking(True)\ns.sendall(' + repr(GET) + ')\nb=b""\n'
                  'while d:=s.recv(65536): b+=d\nprint(b.split(b" ")[1].decode())')
         code = ('a,b=socket.socketpair(); os.set_inheritable(b.fileno(),True)\n'
                 f'p=subprocess.Popen(["{self.copy}","-c",sys.argv[1],str(b.fileno())],close_fds=False)\n'
