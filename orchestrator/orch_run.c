@@ -34,6 +34,7 @@ static void clean_up(struct orch_run *r)
 	loop_timer_free(r->timeout);
 	loop_timer_free(r->kill);
 	loop_timer_free(r->stop);
+	loop_timer_free(r->watch_timer);
 	orch_events_free(r->events);
 	orch_policy_free(r->policy);
 	orch_vars_done(&r->base_env);

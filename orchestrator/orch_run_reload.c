@@ -1,4 +1,5 @@
 /* orch_run_reload.c - the policy file, the hosts file and resolv.conf while the workload lives. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -100,17 +101,38 @@ static void on_names_change(void *owner)
 		orch_network_names_changed(r->network);
 }
 
+/* What has changed before the watch existed is taken up now. */
+static void begin_watching(void *owner)
+{
+	struct orch_run *r = owner;
+	struct err e = { 0 };
+
+	if (r->phase == ORCH_ENDING)
+		return;
+	if (orch_watch_new(r->loop, &r->watch, &e) < 0) {
+		orch_events_notice(r->events, OPENSHELL__EVENT__SEVERITY__MEDIUM, "policy",
+			"changes of files are not noticed; use SIGHUP");
+		return;
+	}
+	/* Names that can't be watched stay as they are. */
+	(void) orch_watch_add(r->watch, -1, ORCH_HOSTS_PATH, on_names_change, r, &e);
+	(void) orch_watch_add(r->watch, -1, ORCH_RESOLV_PATH, on_names_change, r, &e);
+	on_names_change(r);
+	if (!orch_policy_has_file(r->policy) || r->reload_off)
+		return;
+	if (orch_watch_add(r->watch, orch_policy_dir(r->policy), orch_policy_name(r->policy),
+		    on_policy_change, r, &e) < 0)
+		orch_events_notice(r->events, OPENSHELL__EVENT__SEVERITY__MEDIUM, "policy", e.text);
+	orch_run_reload(r);
+}
+
+/* Closing an inotify descriptor takes the kernel some 15 ms (it waits for readers), which a short
+ * command should not pay for: files are watched only when the workload has run for a moment. */
 int orch_run_watch(struct orch_run *r, struct err *e)
 {
-	struct err ignored = { 0 };
-
-	if (orch_watch_new(r->loop, &r->watch, e) < 0)
+	if (loop_timer_new(r->loop, begin_watching, r, &r->watch_timer, e) < 0)
 		return -e->code;
-	/* Names that can't be watched stay as they are; SIGHUP is for the policy. */
-	(void) orch_watch_add(r->watch, -1, ORCH_HOSTS_PATH, on_names_change, r, &ignored);
-	(void) orch_watch_add(r->watch, -1, ORCH_RESOLV_PATH, on_names_change, r, &ignored);
-	if (!orch_policy_has_file(r->policy))
-		return 0;
-	return orch_watch_add(r->watch, orch_policy_dir(r->policy), orch_policy_name(r->policy),
-		on_policy_change, r, e);
+	return loop_timer_start(r->watch_timer, ORCH_WATCH_AFTER_MS) < 0
+		? err_set(e, EIO, "no timer")
+		: 0;
 }
