@@ -388,6 +388,10 @@ static void set_map(struct check *c, const ProtobufCFieldDescriptor *f, Protobuf
 		wrong_type(c, n, "a map");
 		return;
 	}
+	/* params behind tool: the more detailed one stands, as in the reference. */
+	list = *(ProtobufCMessage ***) (void *) ((char *) m + f->offset);
+	for (size_t i = 0; i < *count_of(f, m); i++)
+		protobuf_c_message_free_unpacked(list[i], NULL);
 	list = grow(f, m, n->n, sizeof(void *));
 	refuse_repeats(c, n);
 	for (const struct node *k = n->first; list && k; k = k->next->next) {
@@ -557,16 +561,16 @@ static void set_tool(struct check *c, ProtobufCMessage *m, const struct node *n)
 	const ProtobufCFieldDescriptor *f =
 		protobuf_c_message_descriptor_get_field_by_name(m->descriptor, "params");
 	const ProtobufCMessageDescriptor *type = f->descriptor;
-	Openshell__Sandbox__V1__L7QueryMatcher *matcher =
-		(Openshell__Sandbox__V1__L7QueryMatcher *) new_message(&SB(l7_query_matcher));
-	ProtobufCMessage *entry = new_message(f->descriptor), **list;
+	Openshell__Sandbox__V1__L7QueryMatcher *matcher;
+	ProtobufCMessage *entry, **list;
 
 	if (*count_of(f, m)) {
-		complain(c, n, "E28", "tool and params.name say the same thing", "keep `tool`");
-		free(matcher);
-		free(entry);
+		check_warn(c, "E28", m, NULL, "keep one of them",
+			"tool and params say the same thing; params counts");
 		return;
 	}
+	matcher = (Openshell__Sandbox__V1__L7QueryMatcher *) new_message(&SB(l7_query_matcher));
+	entry = new_message(f->descriptor);
 	list = grow(f, m, 1, sizeof(void *));
 	if (!list || !entry || !matcher)
 		return;

@@ -45,6 +45,11 @@ void check_error(struct check *c, const char *code, const void *at, const char *
 void check_warn(struct check *c, const char *code, const void *at, const char *field,
 	const char *hint, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 
+/* policy_load.c */
+int policy_doc_new(const char *name, struct policy_doc **ret, struct err *e);
+/* Sort, validate, and turn the report into a result. */
+int policy_doc_finish(struct check *c, struct err *e);
+
 /* policy_build.c */
 int policy_build(struct check *c, const struct node *root);
 /* policy_check.c and its parts: every rule of the language */

@@ -149,7 +149,7 @@ static void sort_maps(struct policy_doc *d)
 			sizeof *d->pb->network_middlewares, by_middleware);
 }
 
-static int doc_new(const char *name, struct policy_doc **ret, struct err *e)
+int policy_doc_new(const char *name, struct policy_doc **ret, struct err *e)
 {
 	AUTO(policy_free) struct policy_doc *d = calloc(1, sizeof *d);
 
@@ -159,7 +159,7 @@ static int doc_new(const char *name, struct policy_doc **ret, struct err *e)
 	return 0;
 }
 
-static int finish(struct check *c, struct err *e)
+int policy_doc_finish(struct check *c, struct err *e)
 {
 	if (c->doc->pb) {
 		sort_maps(c->doc);
@@ -173,34 +173,6 @@ static int finish(struct check *c, struct err *e)
 			c->report->at[0].path, c->report->at[0].path[0] ? ": " : "",
 			c->report->at[0].problem);
 	return err_set(e, EINVAL, "%s: %zu problems", c->doc->name, c->report->n_errors);
-}
-
-int policy_load_yaml(const char *name, const char *text, size_t len, enum policy_strictness s,
-	struct policy_report *report, struct policy_doc **ret, struct err *e)
-{
-	AUTO(policy_free) struct policy_doc *d = NULL;
-	struct check c = { .report = report, .strictness = s };
-	struct node *root;
-	int r;
-
-	if (doc_new(name, &d, e) < 0)
-		return -e->code;
-	c.doc = d;
-	if (len > POLICY_YAML_BYTES_MAX) {
-		report_add(report, POLICY_ERROR, "E01", (struct place){ 1, 1 }, "",
-			"document of more than 256 KiB", "split or shorten the policy");
-		return finish(&c, e);
-	}
-	root = node_parse(text, len, report);
-	if (root && policy_build(&c, root) < 0) {
-		node_free(root);
-		return err_set(e, ENOMEM, "policy");
-	}
-	node_free(root);
-	r = finish(&c, e);
-	if (r == 0)
-		*ret = TAKE_PTR(d);
-	return r;
 }
 
 static bool varint(const uint8_t **p, const uint8_t *end, uint64_t *ret)
@@ -278,14 +250,14 @@ int policy_load_wire(const char *name, const uint8_t *bytes, size_t len, enum po
 		return err_set(e, EFBIG, "%s: more than %d bytes", name, POLICY_WIRE_BYTES_MAX);
 	if (!depth_is_bounded(bytes, len, &openshell__sandbox__v1__sandbox_policy__descriptor, 0))
 		return err_set(e, EBADMSG, "%s: malformed, nested too deeply, or not UTF-8", name);
-	if (doc_new(name, &d, e) < 0)
+	if (policy_doc_new(name, &d, e) < 0)
 		return -e->code;
 	c.doc = d;
 	d->pb = openshell__sandbox__v1__sandbox_policy__unpack(NULL, len, bytes);
 	if (!d->pb)
 		return err_set(e, EBADMSG, "%s: malformed", name);
 	d->has_filesystem = d->pb->filesystem != NULL;
-	r = finish(&c, e);
+	r = policy_doc_finish(&c, e);
 	if (r == 0) {
 		(void) refuse_repeated_keys(&c);
 		r = report->n_errors ? err_set(e, EINVAL, "%s: two rules have the same key", name)
