@@ -323,7 +323,9 @@ static void on_ready(void *owner, int fd, unsigned ready)
 	case NET_PHASE_RESOLVE:
 	case NET_PHASE_DIAL:
 	case NET_PHASE_TUNNEL:
-		(void) loop_io_watch(c->io, 0); /* what it sends meanwhile stays in the socket */
+		/* What it sends meanwhile stays in the socket. Edge-triggered, this was said once. */
+		if (!c->forward)
+			(void) loop_io_watch(c->io, 0);
 		break;
 	}
 }

@@ -68,7 +68,6 @@ void net_client_take_head(struct net_client *c, size_t head_len)
 {
 	struct err e = { 0 };
 
-	(void) loop_io_watch(c->io, 0);
 	if (net_head_request(c->in, head_len, c->head, &e) < 0 ||
 		net_body_of_request(c->head, &c->body, &e) < 0) {
 		refuse_malformed(c, "malformed_request", &e);
@@ -221,26 +220,34 @@ static void refuse_unreachable(struct net_client *c, const char *reason)
 
 static void start_tunnel(struct net_client *c);
 
+static void start_relay(struct net_client *c, int take_fd)
+{
+	c->upstream = take_fd;
+	if (c->is_connect)
+		start_tunnel(c);
+	else
+		net_forward_start(c);
+}
+
 static void on_dialled(void *owner, int take_fd, const struct addr *to, int code)
 {
 	struct net_client *c = owner;
 
 	(void) to;
 	net_dial_free(TAKE_PTR(c->dial));
-	c->upstream = take_fd;
 	if (take_fd < 0)
 		refuse_unreachable(c, strerror(code));
-	else if (c->is_connect)
-		start_tunnel(c);
 	else
-		net_forward_start(c);
+		start_relay(c, take_fd);
 }
 
 static void on_resolved(void *owner, const struct net_addresses *a, const char *why)
 {
 	struct net_client *c = owner;
+	struct net_dial_to to = { a, c->to.port, on_dialled, c };
 	struct net_destination d;
 	struct err e = { 0 };
+	int fd;
 
 	c->query = NULL;
 	if (a->n == 0) {
@@ -257,8 +264,10 @@ static void on_resolved(void *owner, const struct net_addresses *a, const char *
 	}
 	c->phase = NET_PHASE_DIAL;
 	net_client_deadline(c, NET_DIAL_MS + NET_DIAL_ONE_MS);
-	if (net_dial_start(c->leaf, a, c->to.port, on_dialled, c, &c->dial, &e) < 0)
+	if (net_dial_start(c->leaf, &to, &c->dial, &fd, &e) < 0)
 		refuse_unreachable(c, e.text);
+	else if (fd >= 0)
+		start_relay(c, fd);
 }
 
 void net_client_go(struct net_client *c)

@@ -36,21 +36,24 @@ static void finish(struct net_dial *d)
 	d->fn(d->owner, fd, to, d->code); /* may free d */
 }
 
-static int open_socket(struct net_dial *d, const struct addr *a)
+/* 1 connected, 0 under way, or a negative errno; *ret_fd is the socket, or -1. */
+static int begin(const struct addr *a, uint16_t port, int *ret_fd)
 {
 	struct sockaddr_storage sa;
 	socklen_t len;
 	int one = 1;
 
-	addr_to_sockaddr(a, d->port, &sa, &len);
-	d->fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (d->fd < 0)
+	addr_to_sockaddr(a, port, &sa, &len);
+	*ret_fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (*ret_fd < 0)
 		return -errno;
-	(void) setsockopt(d->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-	if (connect(d->fd, (struct sockaddr *) &sa, len) == 0 || errno == EINPROGRESS)
-		return 0;
-	return -errno;
+	(void) setsockopt(*ret_fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	if (connect(*ret_fd, (struct sockaddr *) &sa, len) == 0)
+		return 1;
+	return errno == EINPROGRESS ? 0 : -errno;
 }
+
+static int watch(struct net_dial *d, struct err *e);
 
 static void on_ready(void *owner, int fd, unsigned ready);
 
@@ -60,13 +63,10 @@ static void try_next(struct net_dial *d)
 	struct err e = { 0 };
 
 	while (d->next < d->addresses.n) {
-		int r = open_socket(d, &d->addresses.at[d->next++]);
+		int r = begin(&d->addresses.at[d->next++], d->port, &d->fd);
 
-		if (r == 0 && loop_io_new(d->leaf->loop, d->fd, on_ready, d, &d->io, &e) == 0 &&
-			loop_io_watch(d->io, LOOP_WRITE) == 0) {
-			(void) loop_timer_start(d->timer, NET_DIAL_ONE_MS);
-			return;
-		}
+		if (r >= 0 && watch(d, &e) == 0)
+			return; /* a connected one is writable */
 		d->code = r < 0 ? -r : ENOMEM;
 		drop(d);
 	}
@@ -93,7 +93,7 @@ static void on_timer(void *owner)
 {
 	struct net_dial *d = owner;
 
-	if (d->fd < 0) { /* the first attempt, deferred so that the caller has the object */
+	if (d->fd < 0) { /* the first one failed at once */
 		try_next(d);
 		return;
 	}
@@ -104,32 +104,49 @@ static void on_timer(void *owner)
 	try_next(d);
 }
 
-int net_dial_start(struct net_leaf *n, const struct net_addresses *a, uint16_t port, net_dial_fn fn,
-	void *owner, struct net_dial **ret, struct err *e)
+static int watch(struct net_dial *d, struct err *e)
 {
-	AUTO_FREE struct net_dial *d = calloc(1, sizeof *d);
-	int r;
+	if (loop_io_new(d->leaf->loop, d->fd, on_ready, d, &d->io, e) < 0)
+		return -e->code;
+	if (loop_io_watch(d->io, LOOP_WRITE) < 0)
+		return err_set(e, EIO, "watch a dial");
+	return loop_timer_start(d->timer, NET_DIAL_ONE_MS) < 0 ? err_set(e, EIO, "no timer") : 0;
+}
 
-	if (!d)
+int net_dial_start(struct net_leaf *n, const struct net_dial_to *to, struct net_dial **ret,
+	int *ret_fd, struct err *e)
+{
+	AUTO(net_dial_free) struct net_dial *d = NULL;
+	int fd, r = begin(&to->addresses->at[0], to->port, &fd);
+
+	*ret = NULL;
+	*ret_fd = -1;
+	if (r == 1) {
+		*ret_fd = fd;
+		return 0;
+	}
+	d = calloc(1, sizeof *d);
+	if (!d) {
+		core_closep(&fd);
 		return err_set(e, ENOMEM, "dial");
+	}
 	*d = (struct net_dial){ .leaf = n,
-		.addresses = *a,
-		.port = port,
-		.fd = -1,
-		.fn = fn,
-		.owner = owner,
+		.addresses = *to->addresses,
+		.port = to->port,
+		.next = 1,
+		.fd = fd,
+		.code = r < 0 ? -r : 0,
+		.fn = to->fn,
+		.owner = to->owner,
 		.started_ms = loop_now_ms(n->loop) };
 	if (loop_timer_new(n->loop, on_timer, d, &d->timer, e) < 0)
 		return -e->code;
-	/* The usual case is started at once; only an immediate failure waits for the loop. */
-	r = open_socket(d, &d->addresses.at[0]);
-	if (r == 0 && loop_io_new(n->loop, d->fd, on_ready, d, &d->io, e) == 0 &&
-		loop_io_watch(d->io, LOOP_WRITE) == 0) {
-		d->next = 1;
-		(void) loop_timer_start(d->timer, NET_DIAL_ONE_MS);
-	} else {
-		drop(d);
-		(void) loop_timer_start(d->timer, 0);
+	if (r < 0) {
+		drop(d); /* the next address is tried from the loop */
+		if (loop_timer_start(d->timer, 0) < 0)
+			return err_set(e, EIO, "no timer");
+	} else if (watch(d, e) < 0) {
+		return -e->code;
 	}
 	*ret = TAKE_PTR(d);
 	return 0;

@@ -7,6 +7,16 @@
 typedef void (*net_dial_fn)(void *owner, int take_fd, const struct addr *to, int code);
 struct net_dial;
 
-int net_dial_start(struct net_leaf *n, const struct net_addresses *a, uint16_t port, net_dial_fn fn,
-	void *owner, struct net_dial **ret, struct err *e);
+struct net_dial_to {
+	const struct net_addresses *addresses; /* at least one */
+	uint16_t port;
+	net_dial_fn fn;
+	void *owner;
+};
+
+/* When the first address answers at once (this machine), *ret_fd is the connection, *ret NULL, and
+ * fn is not called; otherwise *ret_fd is -1. */
+int net_dial_start(struct net_leaf *n, const struct net_dial_to *to, struct net_dial **ret,
+	int *ret_fd, struct err *e);
 void net_dial_free(struct net_dial *d); /* also cancels */
+DEFINE_AUTO(struct net_dial, net_dial_free)

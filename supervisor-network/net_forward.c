@@ -372,8 +372,15 @@ static void next_request(struct net_client *c)
 {
 	size_t len = net_head_end(c->in, c->in_len);
 
+	/* Edge-triggered: what came during the response was told then. */
+	if (!len) {
+		if (!net_client_fill(c)) {
+			net_client_free(c);
+			return;
+		}
+		len = net_head_end(c->in, c->in_len);
+	}
 	net_client_deadline(c, c->in_len ? NET_HEADER_MS : NET_KEEPALIVE_MS);
-	(void) loop_io_watch(c->io, LOOP_READ);
 	if (len && len <= NET_HEAD_MAX)
 		net_client_take_head(c, len);
 }
