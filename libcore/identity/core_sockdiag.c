@@ -16,20 +16,22 @@
 #define STATES_CONNECTED (1u << 1 | 1u << 4 | 1u << 5 | 1u << 8)
 #define ANSWER_MS 500
 
-struct sockdiag {
-	struct nl_sock *socket;
-};
-
 struct answer {
 	uint64_t inode;
 	uint32_t uid;
 	bool found;
 };
 
+struct sockdiag {
+	struct nl_sock *socket;
+	struct nl_cb *cb;
+	struct answer *answer; /* of the question being asked */
+};
+
 static int on_socket(struct nl_msg *m, void *arg)
 {
 	struct nlmsghdr *h = nlmsg_hdr(m);
-	struct answer *a = arg;
+	struct answer *a = ((struct sockdiag *) arg)->answer;
 
 	if (h->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
 		nlmsg_datalen(h) < (int) sizeof(struct inet_diag_msg))
@@ -51,6 +53,7 @@ static int open_socket(struct sockdiag *d, struct err *e)
 		return err_set(e, EIO, "open sock_diag: %s", nl_geterror(r));
 	nl_socket_disable_seq_check(d->socket);
 	nl_socket_disable_auto_ack(d->socket);
+	nl_socket_disable_msg_peek(d->socket); /* answers are small: one call instead of two */
 	if (setsockopt(nl_socket_get_fd(d->socket), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) <
 		0)
 		return err_set(e, errno, "limit sock_diag");
@@ -66,8 +69,10 @@ int sockdiag_new(int netns_fd, struct sockdiag **ret, struct err *e)
 	if (!d || home < 0)
 		return err_set(e, d ? errno : ENOMEM, "sock_diag");
 	d->socket = nl_socket_alloc();
-	if (!d->socket)
+	d->cb = nl_cb_alloc(NL_CB_CUSTOM);
+	if (!d->socket || !d->cb)
 		return err_set(e, ENOMEM, "sock_diag");
+	(void) nl_cb_set(d->cb, NL_CB_VALID, NL_CB_CUSTOM, on_socket, d);
 	if (setns(netns_fd, CLONE_NEWNET) < 0)
 		return err_set(e, errno, "enter the workload's network namespace");
 	r = open_socket(d, e);
@@ -84,22 +89,19 @@ void sockdiag_free(struct sockdiag *d)
 	if (!d)
 		return;
 	nl_socket_free(d->socket);
+	nl_cb_put(d->cb);
 	free(d);
 }
 
 static int ask(struct sockdiag *d, const struct inet_diag_req_v2 *req, struct answer *a)
 {
-	struct nl_cb *cb = nl_cb_alloc(NL_CB_CUSTOM);
 	int r;
 
-	if (!cb)
-		return -ENOMEM;
-	(void) nl_cb_set(cb, NL_CB_VALID, NL_CB_CUSTOM, on_socket, a);
+	d->answer = a;
 	r = nl_send_simple(
 		d->socket, SOCK_DIAG_BY_FAMILY, 0, (void *) (uintptr_t) req, sizeof *req);
 	if (r >= 0)
-		r = nl_recvmsgs(d->socket, cb);
-	nl_cb_put(cb);
+		r = nl_recvmsgs(d->socket, d->cb);
 	return r < 0 ? -EIO : 0;
 }
 
