@@ -65,8 +65,10 @@ class Leaves(LabTest):
         with Sandbox(policy(), ['sleep', '100']) as box:
             box.wait_err('enforcing')
             leaf = box.leaf('process')
-            worker = [p for p in lab.children(leaf) if lab.exe_name(p) == 'openshell-supervisor-process']
-            self.assertEqual(len(worker), 1)
+            def workers():      # the workload's own process has this name until it executes
+                return [p for p in lab.children(leaf) if lab.exe_name(p) == 'openshell-supervisor-process']
+            wait_for(lambda: len(workers()) == 1)
+            worker = workers()
             status = self.status(worker[0])
             self.assertEqual(int(status['CapEff'], 16), (1 << 19) | (1 << 2))      # SYS_PTRACE, DAC_READ_SEARCH
             self.assertEqual(int(status['CapBnd'], 16) & ~((1 << 19) | (1 << 2)), 0)
