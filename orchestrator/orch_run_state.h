@@ -25,9 +25,9 @@ struct orch_run {
 	const struct orch_options *o;
 	struct loop *loop;
 	struct loop_signal *signals[ORCH_SIGNALS_MAX];
-	struct loop_timer *timeout; /* --timeout */
-	struct loop_timer *kill;    /* escalation */
-	struct loop_timer *stop;    /* leaves that don't end, streams that don't drain */
+	struct loop_timer *timeout;	/* --timeout */
+	struct loop_timer *kill;	/* escalation */
+	struct loop_timer *stop;	/* leaves that don't end, streams that don't drain */
 	struct loop_timer *watch_timer; /* files are watched from then on */
 	struct orch_console console;
 	struct orch_events *events;

@@ -28,7 +28,7 @@ enum addr_class {
 	ADDR_PUBLIC,
 	ADDR_INTERNAL, /* private, shared, documentation, multicast, reserved: spec/network 3.8 */
 	ADDR_METADATA, /* cloud metadata outside 169.254/16: 168.63.129.16, 100.100.100.200, fd00:ec2::254 */
-	ADDR_BLOCKED,  /* never reachable: loopback, link-local (all of 169.254/16), unspecified */
+	ADDR_BLOCKED, /* never reachable: loopback, link-local (all of 169.254/16), unspecified */
 };
 
 /* Strict: dotted quad of four decimal parts without leading zeros, or RFC 4291 text without zone
@@ -49,8 +49,8 @@ enum addr_class addr_classify(const struct addr *a);
 const char *addr_class_name(enum addr_class c); /* "internal address" ... */
 /* Canonical text (RFC 5952 for IPv6, dotted quad for IPv4); returns buf. */
 const char *addr_text(const struct addr *a, char buf[ADDR_TEXT_MAX]);
-int addr_from_sockaddr(const struct sockaddr *sa, socklen_t len, struct addr *ret,
-	uint16_t *ret_port);
+int addr_from_sockaddr(
+	const struct sockaddr *sa, socklen_t len, struct addr *ret, uint16_t *ret_port);
 /* AF_INET for IPv4, AF_INET6 otherwise. */
-void addr_to_sockaddr(const struct addr *a, uint16_t port, struct sockaddr_storage *ret,
-	socklen_t *ret_len);
+void addr_to_sockaddr(
+	const struct addr *a, uint16_t port, struct sockaddr_storage *ret, socklen_t *ret_len);

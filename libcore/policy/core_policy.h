@@ -18,27 +18,27 @@
 #include "core_text.h"
 #include "sandbox_policy.pb-c.h"
 
-#define POLICY_YAML_BYTES_MAX (256 * 1024)  /* author-side document */
+#define POLICY_YAML_BYTES_MAX (256 * 1024) /* author-side document */
 #define POLICY_WIRE_BYTES_MAX (4 * 1024 * 1024)
-#define POLICY_DEPTH_MAX 32                 /* YAML nesting; protobuf nesting 64 */
-#define POLICY_PROBLEMS_MAX 200             /* further ones are counted, not kept */
+#define POLICY_DEPTH_MAX 32	/* YAML nesting; protobuf nesting 64 */
+#define POLICY_PROBLEMS_MAX 200 /* further ones are counted, not kept */
 #define POLICY_RULES_MAX 20000
-#define POLICY_ENDPOINTS_MAX 65536          /* all rules together */
+#define POLICY_ENDPOINTS_MAX 65536 /* all rules together */
 #define POLICY_BINARIES_MAX 65536
-#define POLICY_PATHS_MAX 256                /* read_only and read_write together */
-#define POLICY_PATH_LEN_MAX 4096            /* bytes */
-#define POLICY_QUOTE_MAX 80                 /* bytes of a value that a message repeats */
+#define POLICY_PATHS_MAX 256	 /* read_only and read_write together */
+#define POLICY_PATH_LEN_MAX 4096 /* bytes */
+#define POLICY_QUOTE_MAX 80	 /* bytes of a value that a message repeats */
 
 enum policy_strictness { POLICY_AUTHOR, POLICY_GATEWAY };
 enum policy_level { POLICY_ERROR, POLICY_WARNING };
 
 struct policy_problem {
 	enum policy_level level;
-	char code[8];          /* "E10", "W01": stable */
+	char code[8];	       /* "E10", "W01": stable */
 	unsigned line, column; /* from 1; 0 = unknown (wire) */
-	char *path;            /* network_policies.web.endpoints[2].host */
-	char *problem;         /* what is wrong */
-	char *hint;            /* what to write instead; may be "" */
+	char *path;	       /* network_policies.web.endpoints[2].host */
+	char *problem;	       /* what is wrong */
+	char *hint;	       /* what to write instead; may be "" */
 };
 
 struct policy_report { /* zero-initialise; owns its strings */

@@ -15,8 +15,8 @@
 #include "core_identity.h"
 #include "core_policy.h"
 
-#define POLICY_REASON_MAX 1024   /* bytes of a reason, NUL included */
-#define POLICY_HOST_MAX 253      /* bytes of a host name */
+#define POLICY_REASON_MAX 1024	       /* bytes of a reason, NUL included */
+#define POLICY_HOST_MAX 253	       /* bytes of a host name */
 #define POLICY_CONNECT_MATCHES_MAX 256 /* endpoints looked at for one decision's metadata */
 
 struct policy_snapshot;
@@ -37,7 +37,7 @@ const char *const *policy_snapshot_binaries(const struct policy_snapshot *s, siz
 
 enum policy_tls { POLICY_TLS_AUTO, POLICY_TLS_SKIP };
 enum policy_protocol {
-	POLICY_L4,  /* "" */
+	POLICY_L4, /* "" */
 	POLICY_TCP,
 	POLICY_SQL,
 	POLICY_REST,
@@ -47,7 +47,7 @@ enum policy_protocol {
 	POLICY_MCP,
 };
 
-struct policy_connect { /* the question */
+struct policy_connect {	  /* the question */
 	const char *host; /* lower-cased by the caller, no brackets, no trailing dot */
 	uint16_t port;
 	bool identity_required;
@@ -58,15 +58,15 @@ struct policy_connect { /* the question */
 struct policy_decision {
 	bool allow;
 	uint64_t generation;
-	const char *policy;     /* matched rule key: smallest in byte order; "" on denial */
-	unsigned endpoint_line; /* 0 = unknown */
-	size_t endpoint;        /* index in that rule */
+	const char *policy;		/* matched rule key: smallest in byte order; "" on denial */
+	unsigned endpoint_line;		/* 0 = unknown */
+	size_t endpoint;		/* index in that rule */
 	char reason[POLICY_REASON_MAX]; /* denial: the reasons of spec/network 3.2 */
-	char near[POLICY_REASON_MAX];   /* what nearly matched, and the smallest change; may be "" */
+	char near[POLICY_REASON_MAX]; /* what nearly matched, and the smallest change; may be "" */
 	/* metadata of an allowed connection (spec/policy 2.1.4) */
 	enum policy_tls tls;
-	bool inspect;                   /* some matching endpoint has an inspected protocol */
-	enum policy_protocol inspect_as; /* the first such */
+	bool inspect;			      /* some matching endpoint has an inspected protocol */
+	enum policy_protocol inspect_as;      /* the first such */
 	bool credentialed_uninspected_denied; /* provider_credentialed without permission to tunnel */
 	bool has_allowed_ips, allowed_ips_bad; /* bad: the endpoint is unreachable */
 	const struct addr_net *allowed_ips;
@@ -80,9 +80,9 @@ void policy_decide_connect(const struct policy_snapshot *s, const struct policy_
 /* ---- glob dialects (spec/policy 2.2), exposed for tools and tests ---- */
 enum policy_dialect { POLICY_GLOB_PATH, POLICY_GLOB_HOST, POLICY_GLOB_VALUE, POLICY_GLOB_SELECT };
 struct policy_glob;
-#define POLICY_GLOB_BYTES_MAX 4096      /* pattern */
+#define POLICY_GLOB_BYTES_MAX 4096	/* pattern */
 #define POLICY_GLOB_ALTERNATIVES_MAX 64 /* {a,b,...} in one pattern, all braces together */
-#define POLICY_GLOB_STEPS_MAX 1000000   /* matcher steps; beyond: no match, and the deny reading */
+#define POLICY_GLOB_STEPS_MAX 1000000	/* matcher steps; beyond: no match, and the deny reading */
 
 /* -EINVAL with "unclosed '[' at character 5" in e for a malformed pattern. */
 int policy_glob_new(enum policy_dialect d, const char *pattern, size_t len,

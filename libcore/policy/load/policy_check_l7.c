@@ -293,7 +293,7 @@ static size_t usable_rules(const endpoint_msg *ep)
 
 	for (size_t i = 0; i < ep->n_rules; i++)
 		n += ep->rules[i]->allow &&
-		     protobuf_c_message_get_packed_size(&ep->rules[i]->allow->base) > 0;
+			protobuf_c_message_get_packed_size(&ep->rules[i]->allow->base) > 0;
 	return n;
 }
 
