@@ -299,6 +299,7 @@ static void start_tunnel(struct net_client *c)
 {
 	static const char connected[] = CONNECTED;
 	size_t len = sizeof connected - 1, head = c->head->len;
+	struct net_tunnel_ends ends;
 	struct err e = { 0 };
 
 	net_client_report(c, false, "connect", "unknown", "policy", "");
@@ -308,8 +309,9 @@ static void start_tunnel(struct net_client *c)
 	}
 	c->phase = NET_PHASE_TUNNEL;
 	loop_io_free(TAKE_PTR(c->io));
-	if (net_tunnel_new(c->leaf, c->fd, c->upstream, c->in + head, c->in_len - head,
-		    on_tunnel_end, c, &c->tunnel, &e) < 0) {
+	ends = (struct net_tunnel_ends){ c->fd, c->upstream, c->in + head, c->in_len - head,
+		on_tunnel_end, c };
+	if (net_tunnel_new(c->leaf, &ends, &c->tunnel, &e) < 0) {
 		net_client_free(c);
 		return;
 	}

@@ -14,6 +14,13 @@ struct out { /* bytes that a socket has not taken yet */
 	size_t at, len;
 };
 
+struct message { /* a body on its way */
+	struct net_body body;
+	struct net_chunked chunks;
+	uint64_t left;
+	bool done;
+};
+
 struct net_forward {
 	struct loop_io *io; /* upstream */
 	int fd;		    /* -1: none kept */
@@ -21,10 +28,8 @@ struct net_forward {
 	uint16_t port;
 	bool reused, any_response, upstream_eof;
 
-	struct net_body request, response;
-	struct net_chunked request_chunks, response_chunks;
-	uint64_t request_left, response_left;
-	bool request_done, response_head_done, response_done, close_after, upstream_close, is_head;
+	struct message request, response;
+	bool response_head_done, close_after, upstream_close, is_head;
 	unsigned informational;
 
 	struct out to_up, to_client;
@@ -103,12 +108,11 @@ static void reset(struct net_client *c)
 {
 	struct net_forward *f = c->forward;
 
-	f->request = c->body;
-	f->request_left = c->body.length;
-	f->request_done = c->body.framing == NET_BODY_NONE ||
+	f->request = (struct message){ .body = c->body, .left = c->body.length };
+	f->request.done = c->body.framing == NET_BODY_NONE ||
 		(c->body.framing == NET_BODY_LENGTH && c->body.length == 0);
-	f->request_chunks = f->response_chunks = (struct net_chunked){ 0 };
-	f->response_head_done = f->response_done = f->any_response = f->upstream_eof = false;
+	f->response = (struct message){ 0 };
+	f->response_head_done = f->any_response = f->upstream_eof = false;
 	f->upstream_close = false;
 	f->informational = 0;
 	f->close_after = wants_close(c->head);
@@ -163,24 +167,23 @@ static int flush(int fd, const char *buf, struct out *o)
 	return 1;
 }
 
-/* How many of these bytes are body; *done at the end of the message. */
-static int take(const struct net_body *b, uint64_t *left, struct net_chunked *chunks,
-	const char *bytes, size_t len, size_t *ret_used, bool *done, struct err *e)
+/* How many of these bytes are body; done at the end of the message. */
+static int take(struct message *m, const char *bytes, size_t len, size_t *ret_used, struct err *e)
 {
-	switch (b->framing) {
+	switch (m->body.framing) {
 	case NET_BODY_LENGTH:
-		*ret_used = len < *left ? len : (size_t) *left;
-		*left -= *ret_used;
-		*done = *left == 0;
+		*ret_used = len < m->left ? len : (size_t) m->left;
+		m->left -= *ret_used;
+		m->done = m->left == 0;
 		return 0;
 	case NET_BODY_CHUNKED:
-		return net_chunked_feed(chunks, bytes, len, ret_used, done, e);
+		return net_chunked_feed(&m->chunks, bytes, len, ret_used, &m->done, e);
 	case NET_BODY_TO_END:
 		*ret_used = len;
 		return 0;
 	case NET_BODY_NONE:
 		*ret_used = 0;
-		*done = true;
+		m->done = true;
 		return 0;
 	}
 	return 0;
@@ -198,15 +201,14 @@ static int pump_up(struct net_client *c, struct err *e)
 		return f->upstream_eof || r == -EPIPE || r == -ECONNRESET
 			? 0
 			: err_set(e, -r, "send the request");
-	if (r == 0 || f->request_done)
+	if (r == 0 || f->request.done)
 		return 0;
 	if (c->in_len == 0 && !net_client_fill(c))
 		return err_set(e, ECONNRESET, "the client ended");
 	if (c->in_len == 0)
 		return 0;
 	room = c->in_len < NET_BUFFER ? c->in_len : NET_BUFFER;
-	if (take(&f->request, &f->request_left, &f->request_chunks, c->in, room, &used,
-		    &f->request_done, e) < 0)
+	if (take(&f->request, c->in, room, &used, e) < 0)
 		return -e->code;
 	(void) memcpy(f->up, c->in, used);
 	f->to_up = (struct out){ 0, used };
@@ -234,17 +236,17 @@ static int response_head(struct net_client *c, struct err *e)
 	if (!len)
 		return 0;
 	if (net_head_response(f->in, len, &head, e) < 0 ||
-		net_body_of_response(&head, f->is_head, &f->response, e) < 0)
+		net_body_of_response(&head, f->is_head, &f->response.body, e) < 0)
 		return -e->code;
 	if (head.status == 101)
 		return err_set(e, EPROTO, "the server switched protocols, which was not asked for");
 	if (head.status < 200 && ++f->informational > NET_INFORMATIONAL_MAX)
 		return err_set(e, EPROTO, "more than %d interim responses", NET_INFORMATIONAL_MAX);
-	f->response_left = f->response.length;
+	f->response.left = f->response.body.length;
 	f->upstream_close |= head.minor == 0 || net_head_has_token(&head, "connection", "close");
-	f->close_after |= f->response.framing == NET_BODY_TO_END;
+	f->close_after |= f->response.body.framing == NET_BODY_TO_END;
 	text_init(&t, f->client + f->to_client.len, sizeof f->client - f->to_client.len);
-	net_forward_response(&head, &f->response, f->close_after, &t);
+	net_forward_response(&head, &f->response.body, f->close_after, &t);
 	if (t.cut)
 		return err_set(e, EBADMSG, "response head is too large");
 	f->to_client.len += t.len;
@@ -252,8 +254,8 @@ static int response_head(struct net_client *c, struct err *e)
 	if (head.status < 200)
 		return 1;
 	f->response_head_done = true;
-	f->response_done = f->response.framing == NET_BODY_NONE ||
-		(f->response.framing == NET_BODY_LENGTH && f->response.length == 0);
+	f->response.done = f->response.body.framing == NET_BODY_NONE ||
+		(f->response.body.framing == NET_BODY_LENGTH && f->response.body.length == 0);
 	return 1;
 }
 
@@ -281,8 +283,7 @@ static int response_body(struct net_forward *f, struct err *e)
 		room = f->in_len;
 	if (room == 0)
 		return 0;
-	if (take(&f->response, &f->response_left, &f->response_chunks, f->in, room, &used,
-		    &f->response_done, e) < 0)
+	if (take(&f->response, f->in, room, &used, e) < 0)
 		return -e->code;
 	(void) memcpy(f->client + f->to_client.len, f->in, used);
 	f->to_client.len += used;
@@ -298,18 +299,19 @@ static int pump_down(struct net_client *c, struct err *e)
 
 	if (r < 0)
 		return err_set(e, -r, "send the response");
-	if (r == 0 || f->response_done)
+	if (r == 0 || f->response.done)
 		return 0;
 	got = f->in_len ? 0 : read_upstream(f);
 	if (got < 0)
 		return err_set(e, -got, "read the response");
 	r = f->response_head_done ? 0 : response_head(c, e);
-	if (r >= 0 && f->response_head_done && !f->response_done && f->in_len)
+	if (r >= 0 && f->response_head_done && !f->response.done && f->in_len)
 		r = response_body(f, e);
 	if (r != 0)
 		return r;
-	if (f->upstream_eof && f->response_head_done && f->response.framing == NET_BODY_TO_END) {
-		f->response_done = true;
+	if (f->upstream_eof && f->response_head_done &&
+		f->response.body.framing == NET_BODY_TO_END) {
+		f->response.done = true;
 		return 1;
 	}
 	if (f->upstream_eof)
@@ -325,7 +327,7 @@ static bool retry(struct net_client *c)
 {
 	struct net_forward *f = c->forward;
 
-	if (!f->reused || f->any_response || f->request.framing != NET_BODY_NONE)
+	if (!f->reused || f->any_response || f->request.body.framing != NET_BODY_NONE)
 		return false;
 	return true;
 }
@@ -356,10 +358,10 @@ static bool finish(struct net_client *c)
 	struct net_forward *f = c->forward;
 
 	/* Bytes behind the response were not framed: that connection is not used again. */
-	if (f->upstream_close || f->in_len || f->upstream_eof || !f->request_done ||
-		f->response.framing == NET_BODY_TO_END)
+	if (f->upstream_close || f->in_len || f->upstream_eof || !f->request.done ||
+		f->response.body.framing == NET_BODY_TO_END)
 		net_forward_forget(c);
-	if (f->close_after || !f->request_done) {
+	if (f->close_after || !f->request.done) {
 		net_client_send_and_linger(c, "", 0);
 		return false;
 	}
@@ -409,7 +411,7 @@ static void pump(struct net_client *c)
 			fail(c, &e);
 			return;
 		}
-		if (f->response_done && f->to_client.len == 0) {
+		if (f->response.done && f->to_client.len == 0) {
 			if (finish(c))
 				next_request(c);
 			return;
