@@ -57,7 +57,10 @@ def prepare():
         f'{a} {n}\n' for n, a in NAMES.items())
     (tmp / 'hosts').write_text(hosts)
     (tmp / 'resolv.conf').write_text('nameserver 127.0.0.1\noptions timeout:1 attempts:1\n')
-    for name in ('hosts', 'resolv.conf'):
+    for name in ('passwd', 'group'):    # a machine on which quickstart.sh ran has an account for workloads
+        lines = pathlib.Path('/etc', name).read_text().splitlines(keepends=True)
+        (tmp / name).write_text(''.join(l for l in lines if not l.startswith('sandbox:')))
+    for name in ('hosts', 'resolv.conf', 'passwd', 'group'):
         sh('mount', '--bind', str(tmp / name), os.path.realpath(f'/etc/{name}'))
     return tmp
 
