@@ -86,20 +86,28 @@ static int add_text(struct profile *p, const char *s, size_t *ret_at, struct err
 	return 0;
 }
 
-/* Path and hash of one process' image, taken from one open of it. */
+static int hash_exe(struct identity_finder *f, pid_t pid, const char *path,
+	char hash[IDENTITY_HASH_TEXT], struct err *e)
+{
+	AUTO_CLOSE int fd = -1;
+	char name[32];
+
+	(void) snprintf(name, sizeof name, "%d/exe", (int) pid);
+	if (exe_table_knows(f->exes, f->proc_fd, name, path, hash))
+		return 0;
+	fd = openat(f->proc_fd, name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_set(e, errno, "open the executable of process %d", (int) pid);
+	return exe_table_check(f->exes, fd, path, hash, e);
+}
+
+/* Path and hash of one process' image. */
 static int read_exe(struct identity_finder *f, pid_t pid, struct profile *p, size_t *ret_at,
 	char hash[IDENTITY_HASH_TEXT], struct err *e)
 {
-	char path[PROCFS_PATH_MAX], again[PROCFS_PATH_MAX], name[32];
+	char path[PROCFS_PATH_MAX], again[PROCFS_PATH_MAX];
 
-	(void) snprintf(name, sizeof name, "%d/exe", (int) pid);
-	if (procfs_exe(f->proc_fd, pid, path, e) < 0)
-		return -e->code;
-	AUTO_CLOSE int fd = openat(f->proc_fd, name, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return err_set(e, errno, "open the executable of process %d", (int) pid);
-	if (exe_table_check(f->exes, fd, path, hash, e) < 0)
+	if (procfs_exe(f->proc_fd, pid, path, e) < 0 || hash_exe(f, pid, path, hash, e) < 0)
 		return -e->code;
 	/* An exec between the two would pair one program's name with another's content. */
 	if (procfs_exe(f->proc_fd, pid, again, e) < 0)
