@@ -131,8 +131,8 @@ class Kernel(LabTest):
         code = ('import os,sys\nfor p in sys.argv[1].split():\n'
                 ' for f in (lambda p: os.kill(p,9), lambda p: os.setpriority(0,p,19)):\n'
                 '  try: f(int(p)); print("DID")\n  except OSError as e: print(e.errno)\nprint("end",flush=True)\nsys.stdin.read()')
-        with Sandbox(policy(), ['sh', '-c', 'read pids; exec /usr/bin/python3 -c "$0" "$pids"', code], stdin=subprocess.PIPE) as box:
-            box.wait_err('enforcing')
+        with Sandbox(policy(), ['sh', '-c', 'echo up; read pids; exec /usr/bin/python3 -c "$0" "$pids"', code], stdin=subprocess.PIPE) as box:
+            box.wait_out('up')      # until it executes, the workload's own process looks like a leaf
             pids = [box.process.pid, *[p for p in lab.descendants(box.process.pid) if lab.exe_name(p).startswith('openshell')]]
             box.process.stdin.write((' '.join(map(str, pids)) + '\n').encode())
             box.process.stdin.flush()
