@@ -66,13 +66,48 @@ void scan_free(struct scan *s)
 	free(s);
 }
 
+/* 1 inside, 0 outside, -1 it has none any more. */
+static int is_there(const struct scan *s, const char *path)
+{
+	struct stat st;
+
+	if (fstatat(s->proc_fd, path, &st, 0) < 0)
+		return -1;
+	return st.st_ino == s->netns_inode;
+}
+
+/* A process whose first thread has ended lives on in the others; only these still have a
+ * namespace. */
+static bool some_thread_is_there(const struct scan *s, pid_t pid)
+{
+	char path[64];
+	bool found = false;
+
+	(void) snprintf(path, sizeof path, "%d/task", (int) pid);
+	AUTO_CLOSE int tasks = openat(s->proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = tasks < 0 ? NULL : fdopendir(dup(tasks));
+
+	/* What can't be looked at is taken for one of the workload's, unless it has ended. */
+	if (!d)
+		return tasks >= 0 || errno != ENOENT;
+	for (struct dirent *t; !found && (t = readdir(d));) {
+		if (t->d_name[0] < '0' || t->d_name[0] > '9')
+			continue;
+		(void) snprintf(path, sizeof path, "%d/task/%.16s/ns/net", (int) pid, t->d_name);
+		found = is_there(s, path) == 1;
+	}
+	(void) closedir(d);
+	return found;
+}
+
 static bool in_namespace(const struct scan *s, pid_t pid)
 {
 	char path[32];
-	struct stat st;
+	int r;
 
 	(void) snprintf(path, sizeof path, "%d/ns/net", (int) pid);
-	return fstatat(s->proc_fd, path, &st, 0) == 0 && st.st_ino == s->netns_inode;
+	r = is_there(s, path);
+	return r < 0 ? some_thread_is_there(s, pid) : r == 1;
 }
 
 bool scan_is_inside(const struct scan *s, pid_t pid)
@@ -171,14 +206,15 @@ static int look_at_process(struct scan *s, pid_t pid, struct scan_wanted *wanted
 	AUTO_CLOSE int tasks = openat(s->proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = tasks < 0 ? NULL : fdopendir(dup(tasks));
 
-	for (struct dirent *t; d && r == 0 && (t = readdir(d));) {
+	if (!d)
+		return tasks < 0 && errno == ENOENT ? 0 : -EMFILE;
+	for (struct dirent *t; r == 0 && (t = readdir(d));) {
 		if (t->d_name[0] < '0' || t->d_name[0] > '9')
 			continue;
 		(void) snprintf(path, sizeof path, "%d/task/%.16s/fd", (int) pid, t->d_name);
 		r = look_at_table(s, path, pid, wanted, n);
 	}
-	if (d)
-		(void) closedir(d);
+	(void) closedir(d);
 	return r;
 }
 
