@@ -148,6 +148,11 @@ static int check_tcp(const struct policy_doc *d, struct err *e)
 	return 0;
 }
 
+static bool is_same(const struct version *a, const struct version *b)
+{
+	return a->bytes && a->len == b->len && memcmp(a->bytes, b->bytes, b->len) == 0;
+}
+
 static int version_make(const struct orch_policy *p, const char *name, const char *text, size_t len,
 	struct version *ret, struct err *e)
 {
@@ -155,15 +160,17 @@ static int version_make(const struct orch_policy *p, const char *name, const cha
 	struct version v = { .fd = -1 };
 	int r = policy_load_yaml(name, text, len, POLICY_AUTHOR, &report, &v.doc, e);
 
-	say_problems(p, &report, name);
+	if (r == 0)
+		r = policy_encode(v.doc, &v.bytes, &v.len, e);
+	/* Warnings about what is in force already were said then. */
+	if (r < 0 || !is_same(&p->now, &v))
+		say_problems(p, &report, name);
 	if (r < 0 && report.n_errors)
 		r = err_set(e, EINVAL, "%s: %zu problem%s, see above", name, report.n_errors,
 			report.n_errors == 1 ? "" : "s");
 	policy_report_done(&report);
 	if (r == 0)
 		r = check_tcp(v.doc, e);
-	if (r == 0)
-		r = policy_encode(v.doc, &v.bytes, &v.len, e);
 	if (r == 0)
 		r = fd_sealed_new("policy", v.bytes, v.len, &v.fd, e);
 	if (r < 0)
@@ -312,7 +319,7 @@ enum orch_reload orch_policy_reload(struct orch_policy *p)
 			why.text, (unsigned long long) p->now.generation);
 		return ORCH_RELOAD_REFUSED;
 	}
-	if (v.len == p->now.len && memcmp(v.bytes, p->now.bytes, v.len) == 0) {
+	if (is_same(&p->now, &v)) {
 		version_done(&v);
 		return ORCH_RELOAD_SAME;
 	}
