@@ -31,6 +31,7 @@ INTERNAL = '10.77.0.10'
 METADATA = '169.254.169.254'
 NAMES = {'origin.test': ORIGIN, 'evil.test': EVIL, 'internal.test': INTERNAL,
          'rebind.test': '127.0.0.1', 'meta.test': METADATA}
+ETC = ('hosts', 'resolv.conf', 'passwd', 'group')   # files of a test's own
 USER = 4242                 # no account of this number is needed
 WAIT = 20                   # seconds; every wait below has a limit
 
@@ -57,7 +58,10 @@ def prepare():
         f'{a} {n}\n' for n, a in NAMES.items())
     (tmp / 'hosts').write_text(hosts)
     (tmp / 'resolv.conf').write_text('nameserver 127.0.0.1\noptions timeout:1 attempts:1\n')
-    for name in ('hosts', 'resolv.conf'):
+    for name in ('passwd', 'group'):    # no account `sandbox`, whatever this machine has
+        lines = pathlib.Path(f'/etc/{name}').read_text().splitlines(True)
+        (tmp / name).write_text(''.join(l for l in lines if not l.startswith('sandbox:')))
+    for name in ETC:
         sh('mount', '--bind', str(tmp / name), os.path.realpath(f'/etc/{name}'))
     return tmp
 
@@ -345,7 +349,7 @@ class LabTest(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls):
-        for name in ('hosts', 'resolv.conf'):
+        for name in ETC:
             sh('umount', os.path.realpath(f'/etc/{name}'))
         shutil.rmtree(cls.etc)
 
