@@ -330,12 +330,16 @@ static bool retry(struct net_client *c)
 	return true;
 }
 
-static void fail(struct net_client *c, const struct err *why)
+static void fail(struct net_client *c, bool by_client, const struct err *why)
 {
 	struct net_forward *f = c->forward;
 	char detail[512];
 
 	(void) loop_io_watch(c->io, 0);
+	if (by_client && why->code == EBADMSG && !f->any_response && !f->to_client.len) {
+		net_client_refuse(c, 400, "malformed_request", why->text, "");
+		return;
+	}
 	if (f->response_head_done || f->any_response || f->to_client.len) {
 		if (!f->response_head_done && !f->to_client.len) {
 			(void) snprintf(detail, sizeof detail, "response of %s:%u was refused",
@@ -406,7 +410,7 @@ static void pump(struct net_client *c)
 			return;
 		}
 		if (up < 0 || down < 0) {
-			fail(c, &e);
+			fail(c, up < 0, &e);
 			return;
 		}
 		if (f->response_done && f->to_client.len == 0) {
