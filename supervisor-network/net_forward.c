@@ -228,7 +228,7 @@ static int response_head(struct net_client *c, struct err *e)
 	size_t len = net_head_end(f->in, f->in_len);
 	struct text t;
 
-	if (!len && f->in_len >= NET_RESPONSE_HEAD_MAX)
+	if (len > NET_RESPONSE_HEAD_MAX || (!len && f->in_len >= NET_RESPONSE_HEAD_MAX))
 		return err_set(
 			e, EBADMSG, "response head of more than %d bytes", NET_RESPONSE_HEAD_MAX);
 	if (!len)
