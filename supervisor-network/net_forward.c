@@ -15,8 +15,9 @@ struct out { /* bytes that a socket has not taken yet */
 };
 
 struct net_forward {
-	struct loop_io *io; /* upstream */
-	int fd;		    /* -1: none kept */
+	struct loop_io *io;	  /* upstream */
+	struct loop_timer *again; /* a turn was cut short: edge-triggered events don't repeat */
+	int fd;			  /* -1: none kept */
 	char host[NET_HOST_MAX + 1];
 	uint16_t port;
 	bool reused, any_response, upstream_eof;
@@ -41,11 +42,20 @@ static void on_upstream(void *owner, int fd, unsigned ready)
 	pump(owner);
 }
 
+static void on_again(void *owner)
+{
+	struct net_client *c = owner;
+
+	if (c->phase == NET_PHASE_FORWARD)
+		pump(c);
+}
+
 void net_forward_free(struct net_forward *f)
 {
 	if (!f)
 		return;
 	loop_io_free(f->io);
+	loop_timer_free(f->again);
 	core_closep(&f->fd);
 	free(f);
 }
@@ -78,7 +88,10 @@ static int adopt(struct net_client *c, struct err *e)
 		if (!f)
 			return err_set(e, ENOMEM, "forward request");
 		f->io = NULL;
+		f->again = NULL;
 		f->fd = -1;
+		if (loop_timer_new(c->leaf->loop, on_again, c, &f->again, e) < 0)
+			return -e->code;
 	}
 	f->reused = f->fd >= 0;
 	if (f->reused)
@@ -393,7 +406,7 @@ static void pump(struct net_client *c)
 {
 	struct net_forward *f = c->forward;
 	struct err e = { 0 };
-	int up = 1, down = 1;
+	int up = 1, down = 1, rounds = 0;
 
 	if (c->phase != NET_PHASE_FORWARD) {
 		/* Idle between requests: the server has ended, or sent what nobody asked for. */
@@ -417,6 +430,10 @@ static void pump(struct net_client *c)
 			if (finish(c))
 				next_request(c);
 			return;
+		}
+		if (++rounds == NET_FORWARD_TURN) {
+			(void) loop_timer_start(f->again, 0);
+			break;
 		}
 	}
 	c->deadline_ms = loop_now_ms(c->leaf->loop) +
