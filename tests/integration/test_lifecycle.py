@@ -162,7 +162,56 @@ class Reload(LabTest):
             box.write_policy(self.allowed('origin.test'))
             wait_for(lambda: Death.ask(self, box, '200|403') == '200', 20)
 
-    def test_world_writable_or_linked_policy_is_refused(self):
+    def test_configuration_map_of_kubernetes_is_followed(self):
+        """policy.yaml -> ..data/policy.yaml, and ..data -> a folder that is replaced as a whole."""
+        with Origin(), Sandbox(self.allowed(), ['/usr/bin/python3', '-c', ASK], stdin=subprocess.PIPE) as other:
+            top = other.etc / 'map'
+            top.mkdir(mode=0o755)
+
+            def swap(name, document):
+                (top / name).mkdir(mode=0o755)
+                (top / name / 'policy.yaml').write_text(document)
+                os.symlink(name, top / '..data_tmp')
+                os.rename(top / '..data_tmp', top / '..data')
+            swap('..2026_1', self.allowed())
+            os.symlink('..data/policy.yaml', top / 'policy.yaml')
+            with Sandbox(None, ['/usr/bin/python3', '-c', ASK], stdin=subprocess.PIPE, args=['--policy', str(top / 'policy.yaml')]) as box:
+                Death.ask(self, box, '403')
+                swap('..2026_2', self.allowed('origin.test'))
+                box.wait_err('generation 2')
+                Death.ask(self, box, '200')
+                (top / '..2026_2' / 'policy.yaml').write_text(self.allowed())
+                box.process.send_signal(signal.SIGHUP)
+                box.wait_err('generation 3')
+                Death.ask(self, box, '403')
+
+    def test_link_that_somebody_else_could_turn_is_refused(self):
+        with Sandbox(policy(), ['true']) as box:
+            box.finish()
+            folder = box.etc / 'open'
+            folder.mkdir()
+            link, hop = folder / 'policy.yaml', box.etc / 'hop'
+
+            def code_of(path):
+                done = subprocess.run([str(lab.SUPERVISOR), '--policy', str(path), '--workdir', '/tmp', '--', 'true'],
+                                      capture_output=True, text=True, timeout=20)
+                return done.returncode, done.stderr
+            os.chmod(folder, 0o755)
+            os.symlink(box.policy, link)
+            self.assertEqual(code_of(link)[0], 0, code_of(link))
+            os.chmod(folder, 0o777)                     # anybody may put another link here
+            self.assertEqual(code_of(link)[0], 1)
+            self.assertIn('symbolic link', code_of(link)[1])
+            os.symlink(link, hop)                       # the same one hop further
+            self.assertEqual(code_of(hop)[0], 1)
+            os.chmod(folder, 0o755)
+            os.chown(link, lab.USER, lab.USER, follow_symlinks=False)
+            self.assertIn("somebody else's", code_of(link)[1])
+            os.unlink(hop)
+            os.symlink('hop', hop)
+            self.assertEqual(code_of(hop)[0], 1)        # a loop ends
+
+    def test_world_writable_policy_is_refused(self):
         with Sandbox(policy(), ['true']) as box:
             box.finish()
             os.chmod(box.policy, 0o666)
