@@ -436,13 +436,24 @@ static int check_command_size(const struct orch_options *o, struct err *e)
 	return 0;
 }
 
+/* Spec/network 2.1; every other word means that callers are identified. */
+static bool is_relaxed(const char *word)
+{
+	static const char *const words[] = { "relaxed", "disabled", "endpoint-only", "false", "0" };
+
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (strcmp(word, words[i]) == 0)
+			return true;
+	return false;
+}
+
 static void defaults(struct orch_options *o, orch_getenv_fn env)
 {
 	const char *identity = env("OPENSHELL_NETWORK_BINARY_IDENTITY");
 
 	o->log_level = LOG_LEVEL_WARN;
 	o->proxy_uid = 1337;
-	o->identity_required = !identity || strcmp(identity, "relaxed") != 0;
+	o->identity_required = !identity || !is_relaxed(identity);
 	o->require_pid_limit = env("OPENSHELL_REQUIRE_RUNTIME_PID_LIMIT") != NULL;
 }
 

@@ -34,7 +34,8 @@ static void touch(struct orch_watch *w, const struct inotify_event *ev)
 
 		/* An overflow may have swallowed anything. */
 		if ((ev->mask & IN_Q_OVERFLOW) ||
-			(ev->wd == f->wd && ev->len && strcmp(ev->name, f->name) == 0))
+			(ev->wd == f->wd && ev->len &&
+				(!f->name[0] || strcmp(ev->name, f->name) == 0)))
 			f->touched = true;
 	}
 }

@@ -11,6 +11,8 @@
 #include "core_err.h"
 #include "core_loop.h"
 
+#define ORCH_WATCH_ANY "" /* as path: every file of the folder */
+
 struct orch_watch;
 /* May not free the watch. */
 typedef void (*orch_watch_fn)(void *owner);

@@ -22,8 +22,9 @@ struct message { /* a body on its way */
 };
 
 struct net_forward {
-	struct loop_io *io; /* upstream */
-	int fd;		    /* -1: none kept */
+	struct loop_io *io;	  /* upstream */
+	struct loop_timer *again; /* a turn was cut short: edge-triggered events don't repeat */
+	int fd;			  /* -1: none kept */
 	char host[NET_HOST_MAX + 1];
 	uint16_t port;
 	bool reused, any_response, upstream_eof;
@@ -46,11 +47,20 @@ static void on_upstream(void *owner, int fd, unsigned ready)
 	pump(owner);
 }
 
+static void on_again(void *owner)
+{
+	struct net_client *c = owner;
+
+	if (c->phase == NET_PHASE_FORWARD)
+		pump(c);
+}
+
 void net_forward_free(struct net_forward *f)
 {
 	if (!f)
 		return;
 	loop_io_free(f->io);
+	loop_timer_free(f->again);
 	core_closep(&f->fd);
 	free(f);
 }
@@ -83,7 +93,10 @@ static int adopt(struct net_client *c, struct err *e)
 		if (!f)
 			return err_set(e, ENOMEM, "forward request");
 		f->io = NULL;
+		f->again = NULL;
 		f->fd = -1;
+		if (loop_timer_new(c->leaf->loop, on_again, c, &f->again, e) < 0)
+			return -e->code;
 	}
 	f->reused = f->fd >= 0;
 	if (f->reused)
@@ -230,7 +243,7 @@ static int response_head(struct net_client *c, struct err *e)
 	size_t len = net_head_end(f->in, f->in_len);
 	struct text t;
 
-	if (!len && f->in_len >= NET_RESPONSE_HEAD_MAX)
+	if (len > NET_RESPONSE_HEAD_MAX || (!len && f->in_len >= NET_RESPONSE_HEAD_MAX))
 		return err_set(
 			e, EBADMSG, "response head of more than %d bytes", NET_RESPONSE_HEAD_MAX);
 	if (!len)
@@ -332,12 +345,16 @@ static bool retry(struct net_client *c)
 	return true;
 }
 
-static void fail(struct net_client *c, const struct err *why)
+static void fail(struct net_client *c, bool by_client, const struct err *why)
 {
 	struct net_forward *f = c->forward;
 	char detail[512];
 
 	(void) loop_io_watch(c->io, 0);
+	if (by_client && why->code == EBADMSG && !f->any_response && !f->to_client.len) {
+		net_client_refuse(c, 400, "malformed_request", why->text, "");
+		return;
+	}
 	if (f->response_head_done || f->any_response || f->to_client.len) {
 		if (!f->response_head_done && !f->to_client.len) {
 			(void) snprintf(detail, sizeof detail, "response of %s:%u was refused",
@@ -391,7 +408,7 @@ static void pump(struct net_client *c)
 {
 	struct net_forward *f = c->forward;
 	struct err e = { 0 };
-	int up = 1, down = 1;
+	int up = 1, down = 1, rounds = 0;
 
 	if (c->phase != NET_PHASE_FORWARD) {
 		/* Idle between requests: the server has ended, or sent what nobody asked for. */
@@ -408,13 +425,17 @@ static void pump(struct net_client *c)
 			return;
 		}
 		if (up < 0 || down < 0) {
-			fail(c, &e);
+			fail(c, up < 0, &e);
 			return;
 		}
 		if (f->response.done && f->to_client.len == 0) {
 			if (finish(c))
 				next_request(c);
 			return;
+		}
+		if (++rounds == NET_FORWARD_TURN) {
+			(void) loop_timer_start(f->again, 0);
+			break;
 		}
 	}
 	c->deadline_ms = loop_now_ms(c->leaf->loop) +

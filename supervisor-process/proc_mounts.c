@@ -224,7 +224,10 @@ int proc_mounts_hide(
 	kept = calloc(n_keep + 1, sizeof *kept);
 	if (!kept)
 		return err_set(e, ENOMEM, "mounts");
-	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
+	/* System V and POSIX message queues, semaphores and shared memory of the host are out of sight
+	 * too. */
+	if (unshare(CLONE_NEWNS | CLONE_NEWIPC) < 0 ||
+		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
 		if (errno != EPERM && errno != EACCES)
 			return err_set(e, errno, "make a private mount namespace");
 		ret->refused = errno;

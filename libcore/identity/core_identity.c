@@ -395,6 +395,19 @@ static int join(char at[4096], const char *target, struct err *e)
 	return 0;
 }
 
+static void whole_path(const struct identity_finder *f, int fd, char at[4096])
+{
+	char name[32], path[4096];
+	ssize_t n;
+
+	(void) snprintf(name, sizeof name, "self/fd/%d", fd);
+	n = readlinkat(f->proc_fd, name, path, sizeof path - 1);
+	if (n <= 0 || path[0] != '/')
+		return;
+	path[n] = '\0';
+	(void) memcpy(at, path, (size_t) n + 1);
+}
+
 int identity_resolve(struct identity_finder *f, const char *path, char ret[4096], struct err *e)
 {
 	char at[4096], link[4096], full[4096 + 64], hash[IDENTITY_HASH_TEXT];
@@ -418,11 +431,15 @@ int identity_resolve(struct identity_finder *f, const char *path, char ret[4096]
 		if (join(at, link, e) < 0)
 			return -e->code;
 	}
-	(void) snprintf(ret, 4096, "%s", at);
 	AUTO_CLOSE int fd =
 		openat(f->proc_fd, full, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	struct stat st;
 	struct err ignored = { 0 };
+
+	/* As the kernel will name it: a directory on the way may be a link too (/bin/bash). */
+	if (fd >= 0)
+		whole_path(f, fd, at);
+	(void) snprintf(ret, 4096, "%s", at);
 
 	/* Ahead of need only: what can't be hashed now is judged when it calls. */
 	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))

@@ -90,13 +90,76 @@ const struct member *members_all(const struct members *m, size_t *ret_n)
 	return m->at;
 }
 
-bool members_is_inside(const struct members *m, pid_t pid)
+/* 1 inside, 0 outside, -1 it has none any more. */
+static int is_there(const struct members *m, const char *path)
 {
-	char path[32];
 	struct stat st;
 
+	if (fstatat(m->proc_fd, path, &st, 0) < 0)
+		return -1;
+	return st.st_ino == m->netns_inode;
+}
+
+static int is_leader_there(const struct members *m, pid_t pid)
+{
+	char path[32];
+
 	(void) snprintf(path, sizeof path, "%d/ns/net", (int) pid);
-	return fstatat(m->proc_fd, path, &st, 0) == 0 && st.st_ino == m->netns_inode;
+	return is_there(m, path);
+}
+
+/* NULL and *ret_gone when the process has ended; NULL without it: it can't be looked at. */
+static DIR *open_threads(const struct members *m, pid_t pid, bool *ret_gone)
+{
+	char path[32];
+	DIR *d;
+	int fd;
+
+	(void) snprintf(path, sizeof path, "%d/task", (int) pid);
+	fd = openat(m->proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	*ret_gone = fd < 0 && errno == ENOENT;
+	d = fd < 0 ? NULL : fdopendir(fd);
+	if (!d)
+		core_closep(&fd);
+	return d;
+}
+
+/* The next thread, or 0. */
+static pid_t next_thread(DIR *d)
+{
+	struct dirent *t;
+	uint64_t tid;
+
+	while ((t = readdir(d)))
+		if (text_to_u64(t->d_name, strlen(t->d_name), 1, INT32_MAX, &tid) == 0)
+			return (pid_t) tid;
+	return 0;
+}
+
+/* A process whose first thread has ended lives on in the others; only these still have a
+ * namespace. */
+static bool some_thread_is_there(const struct members *m, pid_t pid)
+{
+	bool found = false, gone;
+	DIR *d = open_threads(m, pid, &gone);
+	char path[64];
+	pid_t tid;
+
+	if (!d)
+		return !gone; /* taken for one of the workload's */
+	while (!found && (tid = next_thread(d))) {
+		(void) snprintf(path, sizeof path, "%d/task/%d/ns/net", (int) pid, (int) tid);
+		found = is_there(m, path) == 1;
+	}
+	(void) closedir(d);
+	return found;
+}
+
+bool members_is_inside(const struct members *m, pid_t pid)
+{
+	int r = is_leader_there(m, pid);
+
+	return r < 0 ? some_thread_is_there(m, pid) : r == 1;
 }
 
 static bool is_known_outside(const struct members *m, pid_t pid, ino64_t ino)
@@ -153,43 +216,43 @@ static int add_threads(struct members *m, pid_t pid)
 {
 	char path[32];
 	struct stat st;
-	int fd, r = 0;
+	bool gone;
+	pid_t tid;
+	int r = 0;
 	DIR *d;
 
 	(void) snprintf(path, sizeof path, "%d/task", (int) pid);
 	if (fstatat(m->proc_fd, path, &st, 0) < 0 || st.st_nlink <= 3)
 		return 0; /* it has ended, or has one thread */
-	fd = openat(m->proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	d = fd < 0 ? NULL : fdopendir(fd);
-	if (!d) {
-		core_closep(&fd);
-		return 0;
-	}
-	for (struct dirent *t; r == 0 && (t = readdir(d));) {
-		uint64_t tid;
-
-		if (text_to_u64(t->d_name, strlen(t->d_name), 1, INT32_MAX, &tid) == 0 &&
-			(pid_t) tid != pid)
-			r = add(m, pid, (pid_t) tid);
-	}
+	d = open_threads(m, pid, &gone);
+	if (!d)
+		return gone ? 0 : -EMFILE;
+	while (r == 0 && (tid = next_thread(d)))
+		if (tid != pid)
+			r = add(m, pid, tid);
 	(void) closedir(d);
 	return r;
 }
 
 static int take_entry(struct members *m, const struct linux_dirent64 *d)
 {
-	uint64_t pid;
+	uint64_t value;
+	pid_t pid;
 	int r;
 
-	if (text_to_u64(d->name, strlen(d->name), 1, INT32_MAX, &pid) < 0 ||
-		is_known_outside(m, (pid_t) pid, d->ino))
+	if (text_to_u64(d->name, strlen(d->name), 1, INT32_MAX, &value) < 0)
 		return 0;
-	if (!members_is_inside(m, (pid_t) pid)) {
-		note_outside(m, (pid_t) pid, d->ino);
+	pid = (pid_t) value;
+	if (is_known_outside(m, pid, d->ino))
 		return 0;
-	}
-	r = add(m, (pid_t) pid, (pid_t) pid);
-	return r < 0 ? r : add_threads(m, (pid_t) pid);
+	r = is_leader_there(m, pid);
+	if (r == 0)
+		note_outside(m, pid, d->ino);
+	/* Nothing is remembered about a process that could not be looked at. */
+	if (r == 0 || (r < 0 && !some_thread_is_there(m, pid)))
+		return 0;
+	r = add(m, pid, pid);
+	return r < 0 ? r : add_threads(m, pid);
 }
 
 static int list(struct members *m, uint64_t deadline_ms)

@@ -1,7 +1,10 @@
 """Attacks 1-26: how a target is named.  No byte may reach a forbidden address."""
 import base64
 import json
+import os
+import pathlib
 import socket
+import subprocess
 import threading
 
 import lab
@@ -209,6 +212,34 @@ class Names(LabTest):
         silent.bind(('127.0.0.1', 53))
         answers = self.send([self.connect('slow.wide.test:80')], {'w': rule(endpoint('*.wide.test', 80), binaries=('/**',))})
         self.assertIn(answers[0]["codes"], (["403"], ["502"]), answers)
+
+    def test_25_new_name_servers_during_a_look_up(self):
+        """A look-up that is under way ends as refused; the next one asks the new servers."""
+        silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(silent.close)
+        silent.bind(('127.0.0.9', 53))
+        resolv = os.path.realpath('/etc/resolv.conf')
+        before = pathlib.Path(resolv).read_text()
+        self.addCleanup(pathlib.Path(resolv).write_text, before)
+        pathlib.Path(resolv).write_text('nameserver 127.0.0.9\n')
+        code = ('import socket,sys\nfor line in sys.stdin:\n'
+                ' s=socket.create_connection(("10.200.0.1",3128)); s.settimeout(15)\n'
+                ' s.sendall(b"CONNECT slow.wide.test:80 HTTP/1.1\\r\\n\\r\\n"); print(s.recv(4096).decode().split()[1],flush=True)')
+        doc = policy({'w': rule(endpoint('*.wide.test', 80), binaries=('/**',))})
+        with Dns({'slow.wide.test': [lab.ORIGIN]}), Origin(), \
+                Sandbox(doc, ['/usr/bin/python3', '-c', code], stdin=subprocess.PIPE) as box:
+            box.wait_err('enforcing')
+            leaf = lab.wait_for(lambda: box.leaf('network'))
+            box.process.stdin.write(b'ask\n')
+            box.process.stdin.flush()
+            lab.wait_for(lambda: silent.recv(512, socket.MSG_PEEK))
+            pathlib.Path(resolv).write_text('nameserver 127.0.0.1\n')
+            self.assertIn(box.wait_out(r'\d+'), ('403\n', '200\n'))
+            box.seen = ''
+            box.process.stdin.write(b'ask\n')
+            box.process.stdin.flush()
+            self.assertEqual(box.wait_out(r'\d+'), '200\n')
+            self.assertEqual(box.leaf('network'), leaf)
 
     def test_26_denied_name_is_never_looked_up(self):
         with Dns({}) as dns:
