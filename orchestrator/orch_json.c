@@ -99,6 +99,16 @@ static int escaped(struct orch_json *j, char **out, struct err *e)
 	return 0;
 }
 
+/* Bytes that stand for themselves in a string. */
+static size_t plain_len(const char *p, const char *end)
+{
+	const char *start = p;
+
+	while (p < end && (unsigned char) *p >= 0x20 && *p != '"' && *p != '\\')
+		p++;
+	return (size_t) (p - start);
+}
+
 static int read_string(struct orch_json *j, struct err *e)
 {
 	int at = add(j, ORCH_JSON_STRING, e);
@@ -107,16 +117,17 @@ static int read_string(struct orch_json *j, struct err *e)
 	if (at < 0)
 		return at;
 	for (;;) {
-		char c;
+		size_t n = plain_len(j->p, j->end);
 
+		if (out != j->p)
+			(void) memmove(out, j->p, n);
+		out += n;
+		j->p += n;
 		if (j->p == j->end || (unsigned char) *j->p < 0x20)
 			return bad(j, "a string that does not end", e);
-		c = *j->p++;
-		if (c == '"')
+		if (*j->p++ == '"')
 			break;
-		if (c != '\\')
-			*out++ = c;
-		else if (escaped(j, &out, e) < 0)
+		if (escaped(j, &out, e) < 0)
 			return -e->code;
 	}
 	j->nodes[at].at = start;
