@@ -4,6 +4,7 @@ import os
 import pathlib
 import resource
 import subprocess
+import tempfile
 import unittest
 
 import lab
@@ -37,10 +38,11 @@ def lines(done):
 
 class PolicyFile:
     def write(self, text):
-        path = pathlib.Path('/tmp/lab-eval.yaml')
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        self.addCleanup(path.unlink)
-        return path
+        fd, name = tempfile.mkstemp(suffix='.yaml')     # classes run side by side
+        with open(fd, 'wb') as f:
+            f.write(text if isinstance(text, bytes) else text.encode())
+        self.addCleanup(os.unlink, name)
+        return pathlib.Path(name)
 
     def eval(self, questions, text=POLICY):
         return run('eval', '--policy', self.write(text), input=''.join(json.dumps(q) + '\n' for q in questions))
@@ -180,11 +182,8 @@ class Documents(PolicyFile, LabTest):
         self.refused('- a\n', 'a policy is a map')
 
     def test_large_documents(self):
-        path = pathlib.Path('/tmp/lab-eval.yaml')
-        with open(path, 'wb') as f:
-            f.write(b'version: 1\n#')
-            f.truncate(100 << 20)
-        self.addCleanup(path.unlink)
+        path = self.write('version: 1\n#')
+        os.truncate(path, 100 << 20)
         for argv in (('check', path), ('eval', '--policy', path)):
             done = run(*argv, stdin=subprocess.DEVNULL)
             self.assertIn(done.returncode, (1, 2))
