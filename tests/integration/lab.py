@@ -32,6 +32,7 @@ METADATA = '169.254.169.254'
 NAMES = {'origin.test': ORIGIN, 'evil.test': EVIL, 'internal.test': INTERNAL,
          'rebind.test': '127.0.0.1', 'meta.test': METADATA}
 ETC = ('hosts', 'resolv.conf', 'passwd', 'group')   # files of a test's own
+OWN = ('/opt/lab', '/tmp/lab', '/run/lab', '/srv')  # folders of a test's own
 USER = 4242                 # no account of this number is needed
 WAIT = 20                   # seconds; every wait below has a limit
 
@@ -53,6 +54,9 @@ def prepare():
     for address in (ORIGIN, EVIL, INTERNAL, METADATA):
         sh('ip', 'addr', 'add', f'{address}/32', 'dev', 'lo')
     sh('ip', '-6', 'addr', 'add', '2001:500:84::10/128', 'dev', 'lo', 'nodad')
+    for name in OWN:                    # other runs may use the same names at the same time
+        os.makedirs(name, exist_ok=True)
+        sh('mount', '-t', 'tmpfs', 'lab', name)
     tmp = pathlib.Path(tempfile.mkdtemp(prefix='lab-etc-', dir='/tmp'))
     hosts = '127.0.0.1 localhost\n::1 localhost\n' + ''.join(
         f'{a} {n}\n' for n, a in NAMES.items())

@@ -62,9 +62,9 @@ class Http(LabTest):
     doc = {'w': rule(endpoint(), binaries=ANY)}
 
     def send(self, *messages, doc=None, args=()):
-        with open('/tmp/lab-http', 'w') as f:
+        with open('/tmp/lab/http', 'w') as f:
             json.dump([base64.b64encode(m).decode() for m in messages], f)
-        got = run(policy(doc or self.doc), ['/usr/bin/python3', '-c', SENDER, '/tmp/lab-http'], seconds=120, args=args)
+        got = run(policy(doc or self.doc), ['/usr/bin/python3', '-c', SENDER, '/tmp/lab/http'], seconds=120, args=args)
         self.assertEqual(got.code, 0, got)
         answers = [json.loads(l) for l in got.out.splitlines()]
         self.assertEqual(len(answers), len(messages), got)

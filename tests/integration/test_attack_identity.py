@@ -16,7 +16,7 @@ CODE = ('def ask(s):\n s.sendall(' + repr(GET) + ')\n b=b""\n'
 
 class Identity(LabTest):
     def setUp(self):
-        self.tools = pathlib.Path('/opt/lab-tools')
+        self.tools = pathlib.Path('/opt/lab/tools')
         self.tools.mkdir(parents=True, exist_ok=True)
         os.chown(self.tools, lab.USER, lab.USER)
         self.addCleanup(shutil.rmtree, self.tools)

@@ -22,7 +22,7 @@ class Kernel(LabTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.tools = pathlib.Path('/opt/lab-kernel')
+        cls.tools = pathlib.Path('/opt/lab/kernel')
         cls.tools.mkdir(parents=True, exist_ok=True)
         cls.systry = str(cls.tools / 'systry')
         shutil.copy(lab.SYSTRY, cls.systry)
@@ -133,7 +133,7 @@ class Kernel(LabTest):
                 ' for f in (lambda p: os.kill(p,9), lambda p: os.setpriority(0,p,19)):\n'
                 '  try: f(int(p)); print("DID")\n  except OSError as e: print(e.errno)\nprint("end",flush=True)\nsys.stdin.read()')
         with Sandbox(policy(), ['sh', '-c', 'echo up; read pids; exec /usr/bin/python3 -c "$0" "$pids"', code], stdin=subprocess.PIPE) as box:
-            box.wait_out('up')      # until it executes, the workload's own process looks like a leaf
+            box.wait_out('up')       # the held child looks like a leaf until it executes
             pids = [box.process.pid, *[p for p in lab.descendants(box.process.pid) if lab.exe_name(p).startswith('openshell')]]
             box.process.stdin.write((' '.join(map(str, pids)) + '\n').encode())
             box.process.stdin.flush()

@@ -75,9 +75,9 @@ class Dns:
 
 class Names(LabTest):
     def send(self, messages, rules):
-        with open('/tmp/lab-messages', 'w') as f:
+        with open('/tmp/lab/messages', 'w') as f:
             json.dump([base64.b64encode(m).decode() for m in messages], f)
-        got = run(policy(rules), ['/usr/bin/python3', '-c', SENDER, '/tmp/lab-messages'], seconds=120)
+        got = run(policy(rules), ['/usr/bin/python3', '-c', SENDER, '/tmp/lab/messages'], seconds=120)
         self.assertEqual(got.code, 0, got)
         answers = [json.loads(l) for l in got.out.splitlines()]
         self.assertEqual(len(answers), len(messages), got)

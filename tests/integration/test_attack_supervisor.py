@@ -56,7 +56,7 @@ class Host(LabTest):
 
 class Logs(LabTest):
     def log(self, *command, doc=None, **more):
-        path = pathlib.Path('/run/lab-events.jsonl')
+        path = pathlib.Path('/run/lab/events.jsonl')
         path.unlink(missing_ok=True)
         got = run(doc or policy({'w': rule(endpoint())}), command, args=['--log-file', str(path)], **more)
         text = path.read_text()
@@ -72,10 +72,10 @@ class Logs(LabTest):
         self.assertEqual((denial[0]['port'], denial[0]['binary'], denial[0]['path']), (80, CURL, '/b'))
         self.assertTrue([r for r in rows if r.get('host') == 'origin.test'], text)
         self.assertNotIn('hush', text + got.err)
-        self.assertEqual(os.stat('/run/lab-events.jsonl').st_mode & 0o777, 0o600)
+        self.assertEqual(os.stat('/run/lab/events.jsonl').st_mode & 0o777, 0o600)
 
     def test_107_what_a_peer_is_called_stays_text(self):
-        tool = pathlib.Path('/opt/lab-a\n{"x":1}\x1b[2J\u202e')
+        tool = pathlib.Path('/opt/lab/a\n{"x":1}\x1b[2J\u202e')
         tool.write_bytes(pathlib.Path(CURL).read_bytes())
         tool.chmod(0o755)
         self.addCleanup(tool.unlink)
@@ -93,9 +93,9 @@ class Logs(LabTest):
         self.assertRegex(got.err, r'\d+ events were too many to show|events were not reported')
 
     def test_log_file_that_could_be_somebody_elses_is_refused(self):
-        victim = pathlib.Path('/run/lab-victim')
+        victim = pathlib.Path('/run/lab/victim')
         victim.write_text('mine')
-        link, hard = pathlib.Path('/run/lab-link'), pathlib.Path('/run/lab-hard')
+        link, hard = pathlib.Path('/run/lab/link'), pathlib.Path('/run/lab/hard')
         link.symlink_to(victim)
         os.link(victim, hard)
         self.addCleanup(lambda: [p.unlink() for p in (victim, link, hard)])

@@ -138,7 +138,7 @@ class Starts(LabTest):
 
     def fake(self, **programs):
         """A leaf directory in which some leaves are other programs."""
-        where = pathlib.Path('/opt/lab-leaves')
+        where = pathlib.Path('/opt/lab/leaves')
         shutil.rmtree(where, ignore_errors=True)
         where.mkdir()
         self.addCleanup(shutil.rmtree, where, True)
@@ -172,9 +172,9 @@ class Starts(LabTest):
 
     def test_execve(self):
         self.fails(policy(), ['/no/such/program'], '/no/such/program', 'execve')
-        with open('/opt/lab-not-executable', 'w') as f:
+        with open('/opt/lab/not-executable', 'w') as f:
             self.addCleanup(os.unlink, f.name)
-        self.fails(policy(), ['/opt/lab-not-executable'], 'execve', 'ermission')
+        self.fails(policy(), ['/opt/lab/not-executable'], 'execve', 'ermission')
         self.fails(policy(), ['/root/lab'], 'execve')
 
     def test_leaf_that_fails_at_once_or_speaks_nonsense(self):
