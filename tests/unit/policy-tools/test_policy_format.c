@@ -121,7 +121,7 @@ TEST(order_of_maps_does_not_show)
 			"port: 1}]\n" CURL),
 		*b = given("network_policies:\n  a:\n    endpoints: [{port: 1, host: "
 			   "b.example.com}]\n" CURL "  b:\n    endpoints: [{protocol: rest, "
-						    "enforcement: enforce, host: h.example.com, "
+			   "enforcement: enforce, host: h.example.com, "
 			   "port: 1, rules: [{allow: {query: {x: a, y: b}, path: /, method: "
 			   "GET}}]}]\n" CURL "version: 1\n");
 	char *x = format(a), *y = format(b);
