@@ -226,6 +226,31 @@ static void generate(unsigned from, unsigned n)
 	}
 }
 
+/* One word changed, so that a difference has nothing to hide behind. */
+static void mutate(char *rule)
+{
+	static const char *const words[][2] = { { ", query: {q: '1'}", "" },
+		{ ", query: {q: '0'}", "" }, { "GET", "'*'" }, { "POST", "GET" },
+		{ "enforcement: enforce", "enforcement: audit" }, { "path: /a}", "path: /a/*}" },
+		{ "path: /v1/x", "path: /v1/**" }, { "443", "80" },
+		{ "'*.example.com'", "a.example.com" }, { "/usr/bin/curl", "'/usr/bin/*'" },
+		{ ", path: /a,", "," },
+		{ "deny_rules: [{method: GET", "deny_rules: [{method: DELETE" },
+		{ ", allowed_ips: [10.0.0.0/8]", "" }, { "read-only", "full" } };
+	const char *const *w = words[roll(sizeof words / sizeof *words)];
+	char old[sizeof rules[0]], *at;
+	struct text t;
+
+	(void) snprintf(old, sizeof old, "%s", rule);
+	at = strstr(old, w[0]);
+	if (!at)
+		return;
+	text_init(&t, rule, sizeof rules[0]);
+	text_add_n(&t, old, (size_t) (at - old));
+	text_add(&t, w[1]);
+	text_add(&t, at + strlen(w[0]));
+}
+
 struct answer {
 	bool connect, raw, request, exact;
 	bool ips;
@@ -337,7 +362,10 @@ TEST(no_difference_of_decisions_goes_unnamed)
 
 		generate(0, n);
 		a = assemble(n, RULES);
-		generate(roll(n), n);
+		if (pairs % 2)
+			generate(roll(n), n);
+		else
+			mutate(rules[roll(n)]);
 		b = assemble(n, RULES);
 		if (a && b) {
 			pairs++;
@@ -347,7 +375,7 @@ TEST(no_difference_of_decisions_goes_unnamed)
 		policy_free(a);
 		policy_free(b);
 	}
-	ASSERT(differing > PAIRS);
+	ASSERT(differing > PAIRS / 2);
 }
 
 /* A rule without deny rules, beside rules that are all inspected and enforced or all are not,
