@@ -58,3 +58,5 @@ int atom_compare(const struct atom *a, const struct atom *b);
 bool atoms_cover(struct atoms *s, const struct atom *b);
 /* Does the restriction hold back anything that the set grants? */
 bool atoms_restrain(struct atoms *s, const struct atom *restriction);
+/* All that b allows on an endpoint of this protocol, a allows as well; not told for most patterns. */
+bool policy_allow_covers(const PB(L7Allow) * a, const PB(L7Allow) * b, const char *protocol);

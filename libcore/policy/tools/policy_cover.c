@@ -87,7 +87,7 @@ static bool rule_path_covers(const char *a, const char *b)
 	return covers;
 }
 
-static bool allow_covers(const PB(L7Allow) * a, const PB(L7Allow) * b, const char *protocol)
+bool policy_allow_covers(const PB(L7Allow) * a, const PB(L7Allow) * b, const char *protocol)
 {
 	bool graphql = a->operation_type[0] || b->operation_type[0];
 
@@ -116,7 +116,8 @@ static bool request_covers(struct atom *a, const struct atom *b)
 			(b->clause->allow && b->clause->allow->method[0] &&
 				!is_pattern(b->clause->allow->method) &&
 				strcmp(b->clause->allow->method, "tools/call") != 0);
-	return b->clause->allow && allow_covers(a->clause->allow, b->clause->allow, a->protocol);
+	return b->clause->allow &&
+		policy_allow_covers(a->clause->allow, b->clause->allow, a->protocol);
 }
 
 static bool deny_covers(struct atom *a, const struct atom *b)
