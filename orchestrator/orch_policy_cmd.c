@@ -8,6 +8,7 @@
 #include "core_fd.h"
 #include "orch_policy_check.h"
 #include "orch_policy_eval.h"
+#include "orch_policy_tools.h"
 
 static int print_default(int argc, char **argv)
 {
@@ -24,9 +25,13 @@ static const struct word {
 } words[] = {
 	{ "check", "[--json] FILE...", orch_policy_check },
 	{ "default", "", print_default },
+	{ "diff", "[--json] FILE FILE", orch_policy_diff },
 	{ "eval", "--policy FILE", orch_policy_eval },
+	{ "fmt", "[--json] [--check | --write [--drop-comments]] FILE", orch_policy_fmt },
 	{ "glob", "DIALECT PATTERN VALUE | --batch", orch_policy_glob },
+	{ "lint", "[--json] FILE...", orch_policy_lint },
 	{ "path", "[--allow-encoded-slash] TARGET | --batch", orch_policy_path },
+	{ "schema", "", orch_policy_schema },
 };
 
 void orch_policy_out(int fd, const char *text)
