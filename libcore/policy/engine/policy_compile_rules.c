@@ -361,7 +361,9 @@ int policy_compile_requests(struct policy_endpoint *ep, struct err *e)
 	ep->inspected = ep->protocol >= POLICY_REST;
 	if (!ep->inspected)
 		return 0;
-	ep->enforce = text_ieq(pb->enforcement, strlen(pb->enforcement), "enforce", 7);
+	/* A word that is neither is read as the stricter one; the loader warned. */
+	ep->enforce = pb->enforcement[0] &&
+		!text_ieq(pb->enforcement, strlen(pb->enforcement), "audit", 5);
 	ep->every_method = ep->protocol == POLICY_MCP && pb->mcp &&
 		pb->mcp->_allow_all_known_mcp_methods_case && pb->mcp->allow_all_known_mcp_methods;
 	ep->registered = strcmp(pb->persisted_queries, "allow_registered") == 0;

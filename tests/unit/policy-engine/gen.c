@@ -113,7 +113,10 @@ static void endpoint(uint64_t *s, const unsigned *kinds, struct gen_endpoint *ep
 		return;
 	snprintf(ep->head + strlen(ep->head), sizeof ep->head - strlen(ep->head),
 		", protocol: %s, enforcement: %s%s%s%s", names[kind],
-		scope % 3 ? "enforce" : "audit", scope ? ", path: " : "", scopes[scope],
+		scope % 3 == 0		 ? "audit"
+			: scope % 3 == 1 ? "enforce"
+					 : "blok",
+		scope ? ", path: " : "", scopes[scope],
 		profile ? ", mcp: {allow_all_known_mcp_methods: true}" : "");
 	ep->n_allow = !rpc && one_in(s, 4) ? 0 : 1 + gen_random(s, items);
 	ep->n_deny = !one_in(s, 3) ? 0 : 1 + gen_random(s, items);

@@ -419,7 +419,9 @@ static void judge(struct votes *v, const struct policy_request *q, struct naive_
 			q->rpc->calls[i].response && !strcmp(v->selected->protocol, "json-rpc");
 	}
 	ok = v->n_graphql ? v->graphql_all : v->n_rpc ? all : v->http;
-	if (ret->hard || (!(ok && !v->denied) && !strcmp(v->selected->enforcement, "enforce")))
+	if (ret->hard ||
+		(!(ok && !v->denied) && v->selected->enforcement[0] &&
+			strcmp(v->selected->enforcement, "audit")))
 		ret->verdict = POLICY_DENIED;
 	else
 		ret->verdict = ok && !v->denied ? POLICY_ALLOWED : POLICY_AUDITED;
