@@ -7,158 +7,186 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "core_cleanup.h"
 #include "core_policy_tools.h"
 #include "policy_doc.h"
 
 #define SB(x) openshell__sandbox__v1__##x##__descriptor
 #define TYPES_MAX 32
 
-/* What is known of a field besides its type: members to set, as JSON; name NULL: of the object. */
+/* What is known of a field besides its type: members to set, as JSON with ' for ".  name NULL: of
+ * the object itself. */
 static const struct fact {
 	const ProtobufCMessageDescriptor *type;
 	const char *name, *json;
 } facts[] = {
-	{ &SB(sandbox_policy), NULL, "{\"required\":[\"version\"]}" },
-	{ &SB(sandbox_policy), "version", "{\"const\":1,\"description\":\"Always 1.\"}" },
+	{ &SB(sandbox_policy), NULL, "{'required':['version']}" },
+	{ &SB(sandbox_policy), "version", "{'const':1,'description':'Always 1.'}" },
 	{ &SB(sandbox_policy), "filesystem_policy",
-		"{\"description\":\"Paths the workload may use; changes need a restart.\"}" },
+		"{'description':'Paths the workload may use; changes need a restart.'}" },
 	{ &SB(sandbox_policy), "network_policies",
-		"{\"propertyNames\":{\"not\":{\"pattern\":\"^_provider_\"}},\"description\":"
-		"\"Rules: who "
-		"may reach what. Nothing is reachable that no rule names.\"}" },
-	{ &SB(sandbox_policy), "network_middlewares", "{\"maxProperties\":10}" },
+		"{'propertyNames':{'not':{'pattern':'^_provider_'}},"
+		"'description':'Rules: who may reach what. Nothing is reachable that no rule "
+		"names.'}" },
+	{ &SB(sandbox_policy), "network_middlewares", "{'maxProperties':10}" },
 	{ &SB(filesystem_policy), "include_workdir",
-		"{\"description\":\"Make the working directory writable; false when left out.\"}" },
+		"{'description':'Make the working directory writable; false when left out.'}" },
 	{ &SB(filesystem_policy), "read_only",
-		"{\"maxItems\":256,\"items\":{\"type\":\"string\",\"pattern\":\"^/"
-		"\",\"maxLength\":4096}}" },
+		"{'maxItems':256,'items':{'type':'string','pattern':'^/',"
+		"'not':{'pattern':'(^|/)[.][.](/|$)'},'maxLength':4096}}" },
 	{ &SB(filesystem_policy), "read_write",
-		"{\"maxItems\":256,\"items\":{\"type\":\"string\",\"pattern\":\"^/+[^/"
-		"]\",\"maxLength\":"
-		"4096}}" },
-	{ &SB(landlock_policy), "compatibility",
-		"{\"enum\":[\"best_effort\",\"hard_requirement\"]}" },
+		"{'maxItems':256,'items':{'type':'string','pattern':'^/+[^/]',"
+		"'not':{'pattern':'(^|/)[.][.](/|$)'},'maxLength':4096}}" },
+	{ &SB(landlock_policy), "compatibility", "{'enum':['best_effort','hard_requirement']}" },
 	{ &SB(process_policy), "run_as_user",
-		"{\"type\":[\"string\",\"integer\"],\"minimum\":1,\"maximum\":4294967294,"
-		"\"pattern\":"
-		"\"^(sandbox|[1-9][0-9]{0,9}|)$\"}" },
+		"{'type':['string','integer'],'minimum':1,'maximum':4294967294,"
+		"'pattern':'^(sandbox|[1-9][0-9]{0,9}|)$','not':{'enum':['4294967295']}}" },
 	{ &SB(process_policy), "run_as_group",
-		"{\"type\":[\"string\",\"integer\"],\"minimum\":1,\"maximum\":4294967294,"
-		"\"pattern\":"
-		"\"^(sandbox|[1-9][0-9]{0,9}|)$\"}" },
+		"{'type':['string','integer'],'minimum':1,'maximum':4294967294,"
+		"'pattern':'^(sandbox|[1-9][0-9]{0,9}|)$','not':{'enum':['4294967295']}}" },
 	{ &SB(network_policy_rule), "binaries",
-		"{\"description\":\"Programs, by full path or glob; an empty list is nobody.\"}" },
-	{ &SB(network_binary), NULL, "{\"required\":[\"path\"]}" },
+		"{'description':'Programs, by full path or glob; an empty list is nobody.'}" },
+	{ &SB(network_binary), NULL, "{'required':['path']}" },
 	{ &SB(network_binary), "path",
-		"{\"minLength\":1,\"description\":\"As the kernel resolves it; `*` stays inside a "
-		"directory, `**` does not.\"}" },
-	{ &SB(network_endpoint), NULL,
-		"{\"allOf\":[{\"anyOf\":[{\"required\":[\"host\"]},{\"required\":[\"allowed_ips\"]}"
-		"]},"
-		"{\"anyOf\":[{\"required\":[\"port\"]},{\"required\":[\"ports\"]}]},"
-		"{\"not\":{\"required\":[\"access\",\"rules\"]}},"
-		"{\"if\":{\"required\":[\"protocol\"],\"properties\":{\"protocol\":{\"enum\":["
-		"\"rest\","
-		"\"websocket\",\"graphql\",\"sql\"]}}},\"then\":{\"anyOf\":[{\"required\":["
-		"\"access\"]},"
-		"{\"required\":[\"rules\"]}]}},"
-		"{\"if\":{\"required\":[\"protocol\"],\"properties\":{\"protocol\":{\"const\":"
-		"\"json-rpc\"}"
-		"}},\"then\":{\"required\":[\"rules\"],\"not\":{\"required\":[\"access\"]}}},"
-		"{\"if\":{\"required\":[\"protocol\"],\"properties\":{\"protocol\":{\"const\":"
-		"\"mcp\"}}},"
-		"\"then\":{\"required\":[\"host\"],\"anyOf\":[{\"required\":[\"rules\"]},{"
-		"\"required\":"
-		"[\"mcp\"]}],\"not\":{\"required\":[\"access\"]}}},"
-		"{\"if\":{\"required\":[\"protocol\"],\"properties\":{\"protocol\":{\"const\":"
-		"\"tcp\"}}},"
-		"\"then\":{\"required\":[\"host\"],\"not\":{\"anyOf\":[{\"required\":[\"access\"]},"
-		"{"
-		"\"required\":[\"rules\"]},{\"required\":[\"deny_rules\"]},{\"required\":["
-		"\"enforcement\"]}"
-		",{\"required\":[\"path\"]},{\"required\":[\"mcp\"]},{\"required\":[\"json_rpc\"]},"
-		"{"
-		"\"required\":[\"credential_signing\"]},{\"required\":[\"credential_binding\"]}]}}}"
-		"],"
-		"\"dependentRequired\":{\"deny_rules\":[\"protocol\"],\"credential_signing\":["
-		"\"signing_service\"]}}" },
+		"{'minLength':1,"
+		"'description':'As the kernel resolves it; `*` stays inside a directory,"
+		" `**` does not.'}" },
 	{ &SB(network_endpoint), "host",
-		"{\"maxLength\":253,\"not\":{\"pattern\":\"://|[ "
-		"/]|^\\\\*\\\\*?$\"},\"description\":\"Name, "
-		"address or glob: `*.example.com` is one label, `**.example.com` one or more.\"}" },
-	{ &SB(network_endpoint), "port", "{\"minimum\":1,\"maximum\":65535}" },
+		"{'maxLength':253,"
+		"'allOf':[{'not':{'pattern':'://|[ /]|^[*][*]?$|^[^.]*[*][^.]*[.][^.]*$'}},"
+		"{'not':{'pattern':'[.][^.]*[^.*][*]|[.][*][^.]|[.][*][*]|^[^.]*[^.*][*][*]'}}],"
+		"'description':'Name, address or glob: `*.example.com` is one label,"
+		" `**.example.com` one or more.'}" },
+	{ &SB(network_endpoint), "port", "{'minimum':1,'maximum':65535}" },
 	{ &SB(network_endpoint), "ports",
-		"{\"minItems\":1,\"items\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":65535}"
-		"}" },
+		"{'minItems':1,'items':{'type':'integer','minimum':1,'maximum':65535}}" },
 	{ &SB(network_endpoint), "protocol",
-		"{\"enum\":[\"tcp\",\"rest\",\"websocket\",\"graphql\",\"sql\",\"json-rpc\","
-		"\"mcp\"],"
-		"\"description\":\"Left out: bytes are relayed without a look at requests.\"}" },
+		"{'enum':['tcp','rest','websocket','graphql','sql','json-rpc','mcp'],"
+		"'description':'Left out: bytes are relayed without a look at requests.'}" },
 	{ &SB(network_endpoint), "tls",
-		"{\"anyOf\":[{\"enum\":[\"skip\",\"auto\"]},{\"enum\":[\"terminate\","
-		"\"passthrough\"],"
-		"\"deprecated\":true}]}" },
+		"{'anyOf':[{'enum':['skip','auto']},{'enum':['terminate','passthrough'],"
+		"'deprecated':true}]}" },
 	{ &SB(network_endpoint), "enforcement",
-		"{\"enum\":[\"enforce\",\"audit\"],\"default\":\"audit\",\"description\":\"audit "
-		"only logs "
-		"what the rules would refuse.\"}" },
+		"{'enum':['enforce','audit'],'default':'audit',"
+		"'description':'audit only logs what the rules would refuse.'}" },
 	{ &SB(network_endpoint), "access",
-		"{\"enum\":[\"read-only\",\"read-write\",\"full\"],\"description\":\"read-write "
-		"has no "
-		"DELETE.\"}" },
+		"{'enum':['read-only','read-write','full'],"
+		"'description':'read-write has no DELETE.'}" },
+	{ &SB(network_endpoint), "rules", "{'minItems':1}" },
 	{ &SB(network_endpoint), "path",
-		"{\"pattern\":\"^(/.*|\\\\*\\\\*)$\",\"description\":\"Requests that this endpoint "
-		"is "
-		"for.\"}" },
-	{ &SB(network_endpoint), "persisted_queries",
-		"{\"enum\":[\"deny\",\"allow_registered\"]}" },
+		"{'pattern':'^(/.*|[*][*])$',"
+		"'description':'Requests that this endpoint is for.'}" },
+	{ &SB(network_endpoint), "persisted_queries", "{'enum':['deny','allow_registered']}" },
 	{ &SB(network_endpoint), "credential_signing",
-		"{\"enum\":[\"sigv4\",\"sigv4:body\",\"sigv4:no_body\"]}" },
-	{ &SB(network_endpoint), "json_rpc", "{\"$ref\":\"#/$defs/BodyLimit\"}" },
-	{ &SB(network_credential_binding), NULL, "{\"required\":[\"provider\"]}" },
-	{ &SB(network_credential_binding), "provider", "{\"minLength\":1}" },
+		"{'enum':['sigv4','sigv4:body','sigv4:no_body']}" },
+	{ &SB(network_endpoint), "json_rpc", "{'$ref':'#/$defs/BodyLimit'}" },
+	{ &SB(network_credential_binding), NULL, "{'required':['provider']}" },
+	{ &SB(network_credential_binding), "provider", "{'minLength':1}" },
 	{ &SB(mcp_options), "max_body_bytes",
-		"{\"type\":\"integer\",\"minimum\":0,\"maximum\":4294967295}" },
-	{ &SB(l7_rule), NULL, "{\"required\":[\"allow\"]}" },
-	{ &SB(l7_allow), "tool", "{\"$ref\":\"#/$defs/L7QueryMatcher\"}" },
-	{ &SB(l7_deny_rule), "tool", "{\"$ref\":\"#/$defs/L7QueryMatcher\"}" },
+		"{'type':'integer','minimum':0,'maximum':4294967295}" },
+	{ &SB(l7_rule), NULL, "{'required':['allow']}" },
+	{ &SB(l7_allow), "tool", "{'$ref':'#/$defs/L7QueryMatcher'}" },
 	{ &SB(l7_allow), "path",
-		"{\"description\":\"Glob over the canonical path: `*` and `?` stay in a segment, "
-		"`/x/**` is "
-		"not `/x`.\"}" },
-	{ &SB(l7_allow), "operation_type",
-		"{\"enum\":[\"query\",\"mutation\",\"subscription\",\"*\"]}" },
-	{ &SB(l7_deny_rule), "operation_type",
-		"{\"enum\":[\"query\",\"mutation\",\"subscription\",\"*\"]}" },
-	{ &SB(l7_allow), "params", "{\"propertyNames\":{\"const\":\"name\"}}" },
-	{ &SB(l7_deny_rule), "params", "{\"propertyNames\":{\"const\":\"name\"}}" },
-	{ &SB(graphql_operation), NULL, "{\"required\":[\"operation_type\"]}" },
+		"{'description':'Glob over the canonical path: `*` and `?` stay in a segment,"
+		" `/x/**` is not `/x`.'}" },
+	{ &SB(l7_allow), "operation_type", "{'enum':['query','mutation','subscription','*']}" },
+	{ &SB(l7_allow), "params", "{'propertyNames':{'const':'name'}}" },
+	{ &SB(l7_deny_rule), "tool", "{'$ref':'#/$defs/L7QueryMatcher'}" },
+	{ &SB(l7_deny_rule), "path",
+		"{'description':'Glob over the canonical path: `*` and `?` stay in a segment,"
+		" `/x/**` is not `/x`.'}" },
+	{ &SB(l7_deny_rule), "operation_type", "{'enum':['query','mutation','subscription','*']}" },
+	{ &SB(l7_deny_rule), "params", "{'propertyNames':{'const':'name'}}" },
+	{ &SB(graphql_operation), NULL, "{'required':['operation_type']}" },
 	{ &SB(graphql_operation), "operation_type",
-		"{\"enum\":[\"query\",\"mutation\",\"subscription\"]}" },
-	{ &SB(network_middleware_config), NULL, "{\"required\":[\"middleware\",\"endpoints\"]}" },
-	{ &SB(network_middleware_config), "middleware", "{\"minLength\":1}" },
-	{ &SB(network_middleware_config), "on_error",
-		"{\"enum\":[\"fail_closed\",\"fail_open\"]}" },
-	{ &SB(middleware_endpoint_selector), NULL, "{\"required\":[\"include\"]}" },
-	{ &SB(middleware_endpoint_selector), "include", "{\"minItems\":1,\"maxItems\":32}" },
+		"{'enum':['query','mutation','subscription']}" },
+	{ &SB(network_middleware_config), NULL, "{'required':['middleware','endpoints']}" },
+	{ &SB(network_middleware_config), "middleware", "{'minLength':1}" },
+	{ &SB(network_middleware_config), "on_error", "{'enum':['fail_closed','fail_open']}" },
+	{ &SB(middleware_endpoint_selector), "include",
+		"{'minItems':1,'maxItems':32,'items':{'type':'string','pattern':'^[^ {}]+$'}}" },
+	{ &SB(middleware_endpoint_selector), "exclude",
+		"{'maxItems':32,'items':{'type':'string','pattern':'^[^ {}]+$'}}" },
+	{ &SB(middleware_endpoint_selector), NULL, "{'required':['include']}" },
 };
 
-static const char matcher[] =
-	"{\"description\":\"Glob, in which `*` does not cross a dot, or a list of "
-	"them.\",\"anyOf\":[{"
-	"\"type\":\"string\",\"minLength\":1},{\"type\":\"object\",\"properties\":{\"any\":{"
-	"\"type\":"
-	"\"array\",\"minItems\":1,\"items\":{\"type\":\"string\",\"minLength\":1}}},\"required\":["
-	"\"any\"],\"additionalProperties\":false}]}";
-static const char body_limit[] = "{\"type\":\"object\",\"properties\":{\"max_body_bytes\":{"
-				 "\"type\":\"integer\",\"minimum\":0,"
-				 "\"maximum\":4294967295}},\"additionalProperties\":false}";
+/* Conditions that an endpoint meets, all of them. */
+static const char *const endpoint_conditions[] = {
+	"{'anyOf':[{'required':['host']},{'required':['allowed_ips']}]}",
+	"{'anyOf':[{'required':['port']},{'required':['ports']}]}",
+	"{'not':{'required':['access','rules']}}",
+	"{'not':{'required':['credential_signing','request_body_credential_rewrite'],"
+	"'properties':{'request_body_credential_rewrite':{'const':true}}}}",
+	"{'if':{'required':['protocol'],'properties':{'protocol':{'enum':['rest',"
+	"'websocket','graphql','sql']}}},'then':{'anyOf':[{'required':['access']},"
+	"{'required':['rules']}]}}",
+	"{'if':{'required':['protocol'],'properties':{'protocol':{'enum':['sql']}}},"
+	"'then':{'properties':{'enforcement':{'const':'audit'}}}}",
+	"{'if':{'required':['protocol'],"
+	"'properties':{'protocol':{'enum':['graphql']}}},"
+	"'then':{'properties':{'rules':{'items':{'properties':{'allow':{'required':['operation_"
+	"type']}}}},"
+	"'deny_rules':{'items':{'required':['operation_type']}}}}}",
+	"{'if':{'required':['protocol'],"
+	"'properties':{'protocol':{'enum':['json-rpc']}}},"
+	"'then':{'required':['rules'],'not':{'required':['access']},"
+	"'properties':{'rules':{'items':{'properties':{'allow':{'$ref':'#/$defs/JsonRpcRule'}}}},"
+	"'deny_rules':{'items':{'$ref':'#/$defs/JsonRpcRule'}}}}}",
+	"{'if':{'required':['protocol'],'properties':{'protocol':{'enum':['mcp']}}},"
+	"'then':{'required':['host'],'anyOf':[{'required':['rules']},"
+	"{'required':['mcp']}],'not':{'required':['access']},"
+	"'properties':{'rules':{'items':{'properties':{'allow':{'$ref':'#/$defs/McpRule'}}}},"
+	"'deny_rules':{'items':{'$ref':'#/$defs/McpRule'}}}}}",
+	"{'if':{'required':['protocol'],'properties':{'protocol':{'enum':['tcp']}}},"
+	"'then':{'required':['host'],"
+	"'properties':{'host':{'not':{'pattern':'[.]$|[{}?:]|^[0-9.]+$'}}},"
+	"'not':{'anyOf':[{'required':['access']},{'required':['rules']},"
+	"{'required':['deny_rules']},{'required':['enforcement']},"
+	"{'required':['path']},{'required':['allow_encoded_slash']},"
+	"{'required':['mcp']},{'required':['json_rpc']},"
+	"{'required':['persisted_queries']},{'required':['credential_signing']},"
+	"{'required':['credential_binding']}]}}}",
+	NULL
+};
+
+/* Definitions that no descriptor gives; they go before those of the same name. */
+static const struct {
+	const char *name, *json;
+} definitions[] = {
+	{ "L7QueryMatcher",
+		"{'description':'Glob, in which `*` does not cross a dot,"
+		" or a list of them.','anyOf':[{'type':'string','minLength':1},"
+		"{'type':'object','properties':{'any':{'type':'array','minItems':1,"
+		"'items':{'type':'string','minLength':1}}},'required':['any'],"
+		"'additionalProperties':false}]}" },
+	{ "BodyLimit",
+		"{'type':'object','properties':{'max_body_bytes':{'type':'integer',"
+		"'minimum':0,'maximum':4294967295}},'additionalProperties':false}" },
+	{ "JsonRpcRule",
+		"{'required':['method'],"
+		"'properties':{'method':{'pattern':'^([^][*?{]+|[*])$'},'path':{'const':''},"
+		"'query':{'maxProperties':0},'params':{'maxProperties':0},'tool':false}}" },
+	{ "McpRule",
+		"{'properties':{'method':{'pattern':'^(tools/.*|[^][*?{]*)$'},"
+		"'path':{'const':''},'query':{'maxProperties':0}},'if':{'required':['tool',"
+		"'method']},'then':{'properties':{'method':{'const':'tools/call'}}}}" },
+};
 
 struct schema {
 	cJSON *defs;
 	const ProtobufCMessageDescriptor *open[TYPES_MAX]; /* seen; those behind done are to do */
 	size_t n, done;
 };
+
+static cJSON *parse(const char *quoted)
+{
+	AUTO_FREE char *text = strdup(quoted);
+
+	for (char *p = text; p && *p; p++)
+		if (*p == '\'')
+			*p = '"';
+	return text ? cJSON_Parse(text) : NULL;
+}
 
 /* Without memory cJSON answers NULL, which it also takes everywhere: a member is missing then.  The
  * schema advises editors and decides nothing, so that is no danger. */
@@ -170,7 +198,7 @@ static void add_facts(cJSON *to, const ProtobufCMessageDescriptor *type, const c
 		if (facts[i].type != type || (name == NULL) != (facts[i].name == NULL) ||
 			(name && strcmp(name, facts[i].name) != 0))
 			continue;
-		from = cJSON_Parse(facts[i].json);
+		from = parse(facts[i].json);
 		while (from && (member = from->child)) {
 			(void) cJSON_DetachItemViaPointer(from, member);
 			cJSON_DeleteItemFromObjectCaseSensitive(to, member->string);
@@ -270,6 +298,17 @@ static void describe(struct schema *s, const ProtobufCMessageDescriptor *type, c
 	add_facts(to, type, NULL);
 }
 
+static void add_conditions(cJSON *endpoint)
+{
+	cJSON *all = cJSON_AddArrayToObject(endpoint, "allOf");
+	cJSON *needs;
+
+	for (size_t i = 0; endpoint_conditions[i]; i++)
+		(void) cJSON_AddItemToArray(all, parse(endpoint_conditions[i]));
+	needs = parse("{'deny_rules':['protocol'],'credential_signing':['signing_service']}");
+	(void) cJSON_AddItemToObject(endpoint, "dependentRequired", needs);
+}
+
 static cJSON *build(void)
 {
 	cJSON *root = cJSON_CreateObject();
@@ -278,16 +317,21 @@ static cJSON *build(void)
 	(void) cJSON_AddStringToObject(
 		root, "$schema", "https://json-schema.org/draft/2020-12/schema");
 	(void) cJSON_AddStringToObject(root, "title", "OpenShell sandbox policy");
+	for (size_t i = 0; i < sizeof definitions / sizeof *definitions; i++)
+		(void) cJSON_AddItemToObject(
+			s.defs, definitions[i].name, parse(definitions[i].json));
 	describe(&s, &SB(sandbox_policy), root);
 	for (; s.done < s.n; s.done++) {
-		cJSON *def = s.open[s.done] == &SB(l7_query_matcher) ? cJSON_Parse(matcher)
-								     : cJSON_CreateObject();
+		const ProtobufCMessageDescriptor *type = s.open[s.done];
+		cJSON *def;
 
-		if (s.open[s.done] != &SB(l7_query_matcher))
-			describe(&s, s.open[s.done], def);
-		(void) cJSON_AddItemToObject(s.defs, s.open[s.done]->short_name, def);
+		if (cJSON_GetObjectItemCaseSensitive(s.defs, type->short_name))
+			continue;
+		def = cJSON_AddObjectToObject(s.defs, type->short_name);
+		describe(&s, type, def);
+		if (type == &SB(network_endpoint))
+			add_conditions(def);
 	}
-	(void) cJSON_AddItemToObject(s.defs, "BodyLimit", cJSON_Parse(body_limit));
 	(void) cJSON_AddItemToObject(root, "$defs", s.defs);
 	return root;
 }

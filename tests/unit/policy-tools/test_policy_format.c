@@ -94,6 +94,24 @@ TEST(empty_sections_stay_and_absent_ones_stay_away)
 	round_trip(HEAD "network_policies: {a: {}}\n");
 }
 
+TEST(root_in_its_other_spelling_can_be_loaded_again)
+{
+	struct policy_report report = { 0 };
+	struct policy_doc *d = given(HEAD "filesystem_policy: {read_write: [//.///]}\n"),
+			  *again = NULL;
+	struct err e = { 0 };
+	uint8_t *bytes;
+	size_t len;
+
+	round_trip(HEAD "filesystem_policy: {read_write: [/.]}\n");
+	ASSERT_OK(policy_encode(d, &bytes, &len, &e));
+	ASSERT_OK(policy_load_wire("wire", bytes, len, POLICY_GATEWAY, &report, &again, &e));
+	free(bytes);
+	policy_report_done(&report);
+	policy_free(d);
+	policy_free(again);
+}
+
 TEST(words_that_a_reader_could_take_for_something_else_are_quoted)
 {
 	struct policy_doc *d =
