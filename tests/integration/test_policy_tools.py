@@ -5,11 +5,17 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
-import jsonschema
-import yaml
+try:
+    import jsonschema
+    import yaml
+except ImportError:     # a python3 other than Debian's comes first: use Debian's packages all the same
+    sys.path.append('/usr/lib/python3/dist-packages')
+    import jsonschema
+    import yaml
 
 import lab
 from lab import LabTest

@@ -38,6 +38,7 @@ void lint_requests(struct lint *l, const endpoint_msg *ep); /* policy_lint_reque
 void lint_repeats(struct lint *l);			    /* policy_lint_repeat.c */
 void lint_repeated_rules(struct lint *l, const endpoint_msg *ep);
 bool lint_glob(enum policy_dialect d, const char *pattern, const char *value);
-bool lint_can_meet(const struct l7_rule *a, const struct l7_rule *b); /* some request fits both */
+bool lint_can_meet(const struct l7_rule *allow,
+	const struct l7_rule *deny); /* some request fits both; b is the deny rule */
 /* The field was written, though nothing is in it. */
 bool lint_is_written(const struct lint *l, const void *at);

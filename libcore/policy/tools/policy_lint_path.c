@@ -113,12 +113,12 @@ void lint_endpoint_path(struct lint *l, const endpoint_msg *ep)
 			"`%.200s` itself is sent to this endpoint, but no rule of it applies there",
 			head);
 	if (deep && is_pattern(head))
-		check_warn(&l->c, "W03", &ep->path, "path", "write one endpoint per path",
-			"before a final `/**` everything is literal when an endpoint is selected: "
-			"only this very text is");
+		check_warn(&l->c, "W09", &ep->path, "path", "write one endpoint per path",
+			"the reference takes everything before a final `/**` literally when it "
+			"selects an endpoint, so there only this very text selects it");
 	else if (strpbrk(path, "{}"))
-		check_warn(&l->c, "W03", &ep->path, "path", "write one endpoint per path",
-			"braces are literal when an endpoint is selected, so none of them is");
+		check_warn(&l->c, "W09", &ep->path, "path", "write one endpoint per path",
+			"the reference takes braces literally when it selects an endpoint");
 	else if (strpbrk(head, "*?"))
 		check_warn(&l->c, "W03", &ep->path, "path",
 			"write `/**` at the end, or one endpoint per path",

@@ -30,6 +30,18 @@ static bool is_pattern(const char *s)
 	return strpbrk(s, "*?[{\\") != NULL;
 }
 
+/* A malformed pattern denies everything, so it meets everything. */
+static bool pattern_meets(enum policy_dialect d, const char *pattern, const char *value)
+{
+	struct policy_glob *g = NULL;
+	struct err why = { 0 };
+	bool meets = policy_glob_new(d, pattern, strlen(pattern), &g, &why) < 0 ||
+		policy_glob_match(g, value, strlen(value)) != 0;
+
+	policy_glob_free(g);
+	return meets;
+}
+
 static bool words_meet(const char *a, const char *b, enum policy_dialect d, bool any_case)
 {
 	size_t n;
@@ -39,9 +51,9 @@ static bool words_meet(const char *a, const char *b, enum policy_dialect d, bool
 	if (!is_pattern(a) && !is_pattern(b))
 		return any_case ? strcasecmp(a, b) == 0 : is(a, b);
 	if (!is_pattern(a))
-		return lint_glob(d, b, a);
+		return pattern_meets(d, b, a);
 	if (!is_pattern(b))
-		return lint_glob(d, a, b);
+		return pattern_meets(d, a, b);
 	n = strcspn(a, "*?[{\\");
 	if (strcspn(b, "*?[{\\") < n)
 		n = strcspn(b, "*?[{\\");
@@ -55,27 +67,34 @@ static bool tools_meet(const struct l7_rule *a, const struct l7_rule *b)
 
 	if (!x || !y || x->n_any || y->n_any)
 		return true;
-	return words_meet(x->glob, y->glob, POLICY_GLOB_VALUE, false);
+	return words_meet(x->glob, y->glob, POLICY_GLOB_DENY, false);
 }
 
-bool lint_can_meet(const struct l7_rule *a, const struct l7_rule *b)
+/* A path without a slash in front is read with one in a deny rule. */
+static bool paths_meet(const char *a, const char *b)
 {
-	bool head = (strcasecmp(a->method, "GET") == 0 && strcasecmp(b->method, "HEAD") == 0) ||
-		(strcasecmp(a->method, "HEAD") == 0 && strcasecmp(b->method, "GET") == 0);
+	return (b[0] && b[0] != '/') || words_meet(a, b, POLICY_GLOB_PATH, false);
+}
 
-	if ((a->operation_type[0] != '\0') != (b->operation_type[0] != '\0'))
+bool lint_can_meet(const struct l7_rule *allow, const struct l7_rule *deny)
+{
+	const char *x = allow->method, *y = deny->method;
+	bool head = (strcasecmp(x, "GET") == 0 && strcasecmp(y, "HEAD") == 0) ||
+		(strcasecmp(x, "HEAD") == 0 && strcasecmp(y, "GET") == 0);
+
+	if ((allow->operation_type[0] != '\0') != (deny->operation_type[0] != '\0'))
 		return false;
-	if (!words_meet(a->operation_type, b->operation_type, POLICY_GLOB_VALUE, true))
+	if (!words_meet(allow->operation_type, deny->operation_type, POLICY_GLOB_DENY, true))
 		return false;
-	return (head || words_meet(a->method, b->method, POLICY_GLOB_VALUE, true)) &&
-		words_meet(a->path, b->path, POLICY_GLOB_PATH, false) && tools_meet(a, b);
+	return (head || words_meet(x, y, POLICY_GLOB_DENY, true)) &&
+		paths_meet(allow->path, deny->path) && tools_meet(allow, deny);
 }
 
 static void lint_matcher(
 	struct lint *l, const struct l7_rule *r, const char *field, const PB(L7QueryMatcher) * m)
 {
-	if (!m)
-		return;
+	if (!m || r->deny)
+		return; /* deny rules cross dots */
 	if (m->glob[0])
 		lint_value(l, r->at, field, m->glob);
 	for (size_t i = 0; i < m->n_any; i++)
@@ -87,7 +106,7 @@ static bool allows_path(const endpoint_msg *ep, const struct l7_rule *r, const c
 	for (size_t i = 0; i < ep->n_rules; i++) {
 		const PB(L7Allow) *a = ep->rules[i]->allow;
 
-		if (a && words_meet(a->method, r->method, POLICY_GLOB_VALUE, true) &&
+		if (a && words_meet(a->method, r->method, POLICY_GLOB_DENY, true) &&
 			(is(a->path, "**") || lint_glob(POLICY_GLOB_PATH, a->path, path)))
 			return true;
 	}
@@ -165,9 +184,10 @@ static void lint_graphql(struct lint *l, const endpoint_msg *ep, const struct l7
 				: &((const PB(L7Allow) *) r->at)->fields))
 		check_warn(&l->c, "E19", r->at, "fields", "remove the key, or name fields",
 			"an empty list is read as any field");
-	for (size_t i = 0; i < r->n_fields; i++)
+	for (size_t i = 0; i < r->n_fields && !r->deny; i++)
 		lint_value(l, r->at, "fields", r->fields[i]);
-	lint_value(l, r->at, "operation_name", r->operation_name);
+	if (!r->deny)
+		lint_value(l, r->at, "operation_name", r->operation_name);
 }
 
 static bool is_strict_name(const char *s)
@@ -188,7 +208,7 @@ static void lint_tool(struct lint *l, const endpoint_msg *ep, const struct l7_ru
 		if (m && strict && m->glob[0] && !is_pattern(m->glob) && !is_strict_name(m->glob))
 			check_warn(&l->c, "W06", r->at, "tool", "set mcp.strict_tool_names: false",
 				"a strict tool name has letters, digits, `_`, `.` and `-` only");
-		if (m && m->glob[0] && strchr(m->glob, '*') && !strchr(m->glob, '.') &&
+		if (m && !r->deny && m->glob[0] && strchr(m->glob, '*') && !strchr(m->glob, '.') &&
 			!is(m->glob, "**"))
 			check_warn(&l->c, "W03", r->at, "tool",
 				"write `**` alone for every tool, or name those with dots too",

@@ -39,9 +39,9 @@ static const struct {
 		REST("path: /v1, access: full") },
 	{ "W03", "but not when its rules decide", REST("path: '/v1/*', access: full"),
 		REST("path: /v1/x, access: full") },
-	{ "W03", "everything is literal", REST("path: '/*/x/**', access: full"),
+	{ "W09", "before a final", REST("path: '/*/x/**', access: full"),
 		REST("path: '/**', access: full") },
-	{ "W03", "braces are literal", REST("path: '/{a,b}', access: full"),
+	{ "W09", "braces literally", REST("path: '/{a,b}', access: full"),
 		REST("path: /a, access: full") },
 	{ "W03", "which tool names may have",
 		MCP("rules: [{allow: {method: initialize}}, {allow: {method: tools/call, tool: "
@@ -214,6 +214,24 @@ TEST(each_lint_is_found_and_its_correction_is_clean)
 		}
 	}
 	ASSERT_EQ(bad, 0);
+}
+
+TEST(deny_rules_that_cross_dots_or_are_malformed_are_not_taken_for_dead)
+{
+	static const char *const texts[] = {
+		REST("rules: [{allow: {method: GET, path: /a}}], deny_rules: [{method: GET, path: "
+		     "a}]"),
+		REST("rules: [{allow: {method: GET, path: /a}}], deny_rules: [{method: GET, path: "
+		     "'/['}]"),
+		MCP("rules: [{allow: {method: initialize}}, {allow: {method: tools/call, tool: "
+		    "a.b.c}}], "
+		    "deny_rules: [{method: tools/call, tool: 'a*'}]"),
+	};
+
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		ASSERT(!found(texts[i], "W08", "", false));
+		ASSERT(!found(texts[i], "W03", "", false));
+	}
 }
 
 TEST(an_ordinary_policy_has_nothing_to_lint)
