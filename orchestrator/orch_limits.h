@@ -10,7 +10,7 @@
 #define ORCH_SPEC_BYTES_MAX 65536    /* bytes of OPENSHELL_MAIN_PROCESS_SPEC */
 #define ORCH_SPEC_DEPTH_MAX 16	     /* nesting of its JSON */
 #define ORCH_TIMEOUT_S_MAX 31536000  /* seconds, one year */
-#define ORCH_CHECK_FILES_MAX 1024    /* files of one "policy check" */
+#define ORCH_CHECK_FILES_MAX 1024    /* files of one "policy check" or "policy lint" */
 
 /* host files */
 #define ORCH_HOSTS_BYTES_MAX 1048576 /* bytes of /etc/hosts */

@@ -8,6 +8,7 @@
 #include "core_fd.h"
 #include "orch_policy_check.h"
 #include "orch_policy_eval.h"
+#include "orch_policy_tools.h"
 
 static int print_default(int argc, char **argv)
 {
@@ -24,9 +25,19 @@ static const struct word {
 } words[] = {
 	{ "check", "[--json] FILE...", orch_policy_check },
 	{ "default", "", print_default },
+	{ "diff", "[--json] FILE FILE", orch_policy_diff },
 	{ "eval", "--policy FILE", orch_policy_eval },
+	{ "explain",
+		"[--json] [--host H --exe E [--port P] [--ancestors A,...] [--method M] [--path P] "
+		"[--call C [--tool T]] [--operation-type T [--operation-name N] [--fields F,...]]] "
+		"FILE",
+		orch_policy_explain },
+	{ "fmt", "[--json] [--check | --write [--drop-comments]] FILE", orch_policy_fmt },
 	{ "glob", "DIALECT PATTERN VALUE | --batch", orch_policy_glob },
+	{ "lint", "[--json] FILE...", orch_policy_lint },
 	{ "path", "[--allow-encoded-slash] TARGET | --batch", orch_policy_path },
+	{ "schema", "", orch_policy_schema },
+	{ "test", "[--json] [--policy FILE] FILE", orch_policy_test },
 };
 
 void orch_policy_out(int fd, const char *text)
@@ -61,7 +72,7 @@ int orch_policy_read(const char *path, size_t max, char **ret, size_t *ret_len, 
 
 int orch_policy_usage(void)
 {
-	char line[256];
+	char line[512];
 
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
 		(void) snprintf(line, sizeof line, "%s openshell-supervisor policy %s%s%s\n",

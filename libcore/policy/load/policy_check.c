@@ -52,8 +52,9 @@ static bool has_dot_dot(const char *path)
 static void check_path(struct check *c, char **at, bool writable)
 {
 	char *path = *at, q[QUOTE_SIZE];
+	size_t written = strlen(path);
 
-	if (strlen(path) > POLICY_PATH_LEN_MAX)
+	if (written > POLICY_PATH_LEN_MAX)
 		check_error(c, "E07", at, NULL, NULL, "path of more than %d bytes",
 			POLICY_PATH_LEN_MAX);
 	else if (path[0] != '/')
@@ -67,10 +68,14 @@ static void check_path(struct check *c, char **at, bool writable)
 			"`/` may not be writable");
 	else
 		policy_path_normalise(path);
-	if (is(path, "/"))
-		check_warn(c, "E08", at, NULL, "list the directories that are needed",
-			writable ? "this is `/` in another spelling: everything is writable"
-				 : "everything on the machine is readable");
+	if (!is(path, "/"))
+		return;
+	/* Kept in its other spelling, so that the document can be loaded again. */
+	if (writable && written > 1)
+		(void) snprintf(path, written + 1, "/.");
+	check_warn(c, "E08", at, NULL, "list the directories that are needed",
+		writable ? "this is `/` in another spelling: everything is writable"
+			 : "everything on the machine is readable");
 }
 
 static void check_filesystem(struct check *c)

@@ -92,14 +92,8 @@ static void check_matcher(
 
 static void check_query(struct check *c, const struct rule *r)
 {
-	for (size_t i = 0; i < r->n_query; i++) {
-		SANDBOX(L7QueryMatcher) *m = r->query[i]->value;
-
-		check_matcher(c, r, m, "query");
-		if (m && strchr(m->glob, '*') && strchr(m->glob, '.') && !strstr(m->glob, "**"))
-			check_warn(c, "W03", r->at, "query", "use `**` where a dot may follow",
-				"`*` does not cross a dot in query values");
-	}
+	for (size_t i = 0; i < r->n_query; i++)
+		check_matcher(c, r, r->query[i]->value, "query");
 }
 
 static void check_method_path(struct check *c, const struct rule *r)
@@ -125,9 +119,6 @@ static void check_method_path(struct check *c, const struct rule *r)
 				: "a path that does not begin with `/` never matches");
 	else
 		check_glob(c, r, "path", POLICY_GLOB_PATH, r->path);
-	if (strlen(r->path) > 3 && is(r->path + strlen(r->path) - 3, "/**"))
-		check_warn(c, "W03", r->at, "path", "add a rule for the path without it",
-			"`%.80s` does not match the directory itself", r->path);
 	check_query(c, r);
 }
 

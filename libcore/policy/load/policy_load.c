@@ -122,33 +122,6 @@ struct place spot_of(const struct policy_doc *d, const void *at)
 	return d->spots[spot_slot(d, at)].place;
 }
 
-static int by_rule(const void *a, const void *b)
-{
-	const Openshell__Sandbox__V1__SandboxPolicy__NetworkPoliciesEntry *const *x = a,
-										 *const *y = b;
-
-	return strcmp((*x)->key, (*y)->key);
-}
-
-static int by_middleware(const void *a, const void *b)
-{
-	const Openshell__Sandbox__V1__SandboxPolicy__NetworkMiddlewaresEntry *const *x = a,
-										    *const *y = b;
-
-	return strcmp((*x)->key, (*y)->key);
-}
-
-/* Rules in byte order of the key: what decides is the same, whatever the order of writing. */
-static void sort_maps(struct policy_doc *d)
-{
-	if (d->pb->n_network_policies)
-		qsort(d->pb->network_policies, d->pb->n_network_policies,
-			sizeof *d->pb->network_policies, by_rule);
-	if (d->pb->n_network_middlewares)
-		qsort(d->pb->network_middlewares, d->pb->n_network_middlewares,
-			sizeof *d->pb->network_middlewares, by_middleware);
-}
-
 int policy_doc_new(const char *name, struct policy_doc **ret, struct err *e)
 {
 	AUTO(policy_free) struct policy_doc *d = calloc(1, sizeof *d);
@@ -172,7 +145,8 @@ int policy_doc_finish(struct check *c, struct err *e)
 	const struct policy_problem *first;
 
 	if (c->doc->pb) {
-		sort_maps(c->doc);
+		/* What decides is the same, whatever the order of writing. */
+		policy_sort_maps(&c->doc->pb->base);
 		policy_check(c);
 	}
 	if (!c->report->n_errors)

@@ -258,7 +258,7 @@ struct node *node_parse(const char *text, size_t len, struct policy_report *repo
 	yaml_parser_delete(&p.parser);
 	if (!p.failed && (!p.root || p.root->kind != NODE_MAP))
 		complain(&p, &start,
-			"not valid YAML: a policy is a map that begins with `version: 1`", NULL);
+			"not valid YAML: the document is not a map of `key: value` lines", NULL);
 	if (p.failed) {
 		node_free(&p.tree->root);
 		return NULL;
