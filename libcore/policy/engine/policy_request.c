@@ -76,6 +76,25 @@ bool policy_select_any_encoded_slash(
 	return false;
 }
 
+bool policy_binds_provider(const struct policy_snapshot *s, const struct policy_connect *who,
+	struct policy_bytes path, const char *provider)
+{
+	const struct policy_endpoint *ep;
+	struct policy_walk w;
+
+	policy_walk_init(&w, s, who);
+	while ((ep = policy_walk_any(&w))) {
+		const char *bound =
+			ep->pb->credential_binding ? ep->pb->credential_binding->provider : "";
+
+		if (!bound[0] || strcmp(bound, provider) != 0)
+			continue;
+		if (!ep->select || policy_glob_match(ep->select, path.at, path.len) == 1)
+			return true;
+	}
+	return false;
+}
+
 /* ---- what one endpoint says ---- */
 
 static bool is_rpc(const struct policy_endpoint *ep)

@@ -48,7 +48,8 @@ static const char document[] =
 	"      - {host: h.example.com, port: 443, protocol: rest, enforcement: audit, access: "
 	"read-only,\n"
 	"         allow_encoded_slash: true, request_body_credential_rewrite: true}\n"
-	"      - {host: h.example.com, port: 443, path: /v1/**, protocol: rest, enforcement: "
+	"      - {host: h.example.com, port: 443, path: /v1/**, protocol: rest, "
+	"credential_binding: {provider: gh}, enforcement: "
 	"enforce,\n"
 	"         rules: [{allow: {method: GET, path: \"**\"}}],\n"
 	"         deny_rules: [{method: GET, path: /v1/x, query: {op: \"delete*\"}}, {path: "
@@ -150,6 +151,21 @@ TEST(the_most_specific_path_gives_the_route)
 	who.port = 80;
 	ASSERT(!policy_select(s, &who, bytes("/"), &r));
 	ASSERT(!policy_select_any_encoded_slash(s, &who));
+	policy_snapshot_unref(s);
+}
+
+TEST(bindings_cover_host_port_and_path_for_any_caller)
+{
+	struct policy_snapshot *s = compile();
+
+	caller.exe = "/bin/b";
+	ASSERT(policy_binds_provider(s, &who, bytes("/v1/a"), "gh"));
+	ASSERT(policy_binds_provider(s, &who, bytes("/v1"), "gh"));
+	ASSERT(!policy_binds_provider(s, &who, bytes("/v10"), "gh"));
+	ASSERT(!policy_binds_provider(s, &who, bytes("/v1/a"), "gl"));
+	ASSERT(!policy_binds_provider(s, &who, bytes("/v1/a"), ""));
+	who.port = 80;
+	ASSERT(!policy_binds_provider(s, &who, bytes("/v1/a"), "gh"));
 	policy_snapshot_unref(s);
 }
 
