@@ -237,6 +237,14 @@ static void note_rpc(struct policy_votes *v, const struct policy_endpoint *ep, b
 		note_allow(v, ep, r);
 }
 
+/* GraphQL endpoints, and websocket endpoints with GraphQL rules for messages, decide alone. */
+static bool decides_graphql(const struct policy_endpoint *ep, const struct policy_request *q)
+{
+	return ep->protocol == POLICY_GRAPHQL ||
+		(ep->graphql_messages &&
+			text_ieq(q->method.at, q->method.len, "WEBSOCKET_TEXT", 14));
+}
+
 static void note(
 	struct policy_votes *v, const struct policy_endpoint *ep, const struct policy_request *q)
 {
@@ -247,7 +255,7 @@ static void note(
 		note_deny(v, ep, q);
 	if (!covered && !selected)
 		return;
-	if (q->graphql && (ep->protocol == POLICY_GRAPHQL || ep->protocol == POLICY_WEBSOCKET)) {
+	if (q->graphql && decides_graphql(ep, q)) {
 		note_graphql(v, ep, covered, q);
 	} else if (q->rpc && is_rpc(ep)) {
 		note_rpc(v, ep, covered, q);
