@@ -66,17 +66,14 @@ static bool is_earlier(const struct policy_endpoint *ep, const struct policy_end
 
 static void gather(struct gathered *g, const struct policy_endpoint *ep, int how)
 {
-	const Openshell__Sandbox__V1__NetworkEndpoint *pb = ep->pb;
-
 	if (is_earlier(ep, g->first))
 		g->first = ep;
 	if (ep->inspected && is_earlier(ep, g->inspected))
 		g->inspected = ep;
-	if ((ep->protocol != POLICY_L4 || pb->tls[0] || ep->has_ips) && is_earlier(ep, g->carrying))
+	if (ep->carries && is_earlier(ep, g->carrying))
 		g->carrying = ep;
-	g->uninspected_denied |= pb->provider_credentialed && !pb->allow_uninspected_credentials &&
-		(!ep->inspected || ep->tls == POLICY_TLS_SKIP);
-	g->exact_declared |= how == 1 && !ep->glob && ep->host[0] && !pb->advisor_proposed;
+	g->uninspected_denied |= ep->uninspected_denied;
+	g->exact_declared |= how == 1 && !ep->glob && ep->host[0] && !ep->advisor_proposed;
 }
 
 static void take_metadata(const struct gathered *g, struct policy_decision *d)
