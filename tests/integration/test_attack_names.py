@@ -266,7 +266,7 @@ class Names(LabTest):
             box.seen = ''
             box.process.stdin.write(b'ask\n')
             box.process.stdin.flush()
-            self.assertEqual(box.wait_out(r'\d+'), '200\n')
+            self.assertEqual(box.wait_out(r'\d+'), '200\n', box.err)
             self.assertEqual(box.leaf('network'), leaf)
 
     def test_26_denied_name_is_never_looked_up(self):
