@@ -277,6 +277,14 @@ class Names(LabTest):
         self.assertEqual([a['codes'] for a in answers], [['403'], ['403']])
         self.assertEqual(dns.queries, [])
 
+    def test_the_next_address_is_dialled_when_one_refuses(self):
+        table = {'two.wide.test': [lab.EVIL, lab.ORIGIN], 'none.wide.test': [lab.EVIL]}
+        with Dns(table), Origin() as o:
+            answers = self.send([self.connect('two.wide.test:80'), self.connect('none.wide.test:80')],
+                                {'w': rule(endpoint('*.wide.test', 80), binaries=('/**',))})
+        self.assertEqual([a['codes'] for a in answers], [['200'], ['502']])
+        self.assertEqual(o.connections, 1)
+
     def test_declared_private_host_connects_and_wildcard_does_not(self):
         with Origin(lab.INTERNAL) as o, Dns({'db.corp.test': [lab.INTERNAL]}):
             exact = self.send([self.connect('internal.test:80')], {'w': rule(endpoint('internal.test', 80), binaries=('/**',))})
