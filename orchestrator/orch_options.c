@@ -374,8 +374,10 @@ static int check_topology(orch_getenv_fn env, struct err *e)
 		"OPENSHELL_NETWORK_ENFORCEMENT_MODE" };
 	static const char *const values[] = { "sidecar", "sidecar-nftables" };
 
+	const char *v;
+
 	for (int i = 0; i < 2; i++) {
-		const char *v = env(names[i]);
+		v = env(names[i]);
 
 		if (v && strcmp(v, values[i]) == 0)
 			return err_set(e, ENOTSUP,
@@ -383,6 +385,25 @@ static int check_topology(orch_getenv_fn env, struct err *e)
 				"whole boundary here",
 				names[i], v);
 	}
+	v = env("OPENSHELL_PROVIDER_SPIFFE_WORKLOAD_API_SOCKET");
+	if (v && *v) /* ignoring it would leave the socket in the workload's reach */
+		return err_set(e, ENOTSUP,
+			"OPENSHELL_PROVIDER_SPIFFE_WORKLOAD_API_SOCKET: workload identities are "
+			"not built yet; unset it and keep that socket out of the sandbox");
+	return 0;
+}
+
+/* First words that the reference program takes for itself (spec/orchestrator 1.1). */
+static int check_subcommand(int argc, char **argv, struct err *e)
+{
+	static const char *const names[] = { "copy-self", "debug-rpc", "validate-workspace" };
+
+	for (size_t i = 0; argc > 1 && i < sizeof names / sizeof *names; i++)
+		if (strcmp(argv[1], names[i]) == 0)
+			return err_set(e, ENOTSUP,
+				"%s: not built yet; to run a program of that name, write -- before "
+				"it",
+				names[i]);
 	return 0;
 }
 
@@ -465,6 +486,8 @@ int orch_options_parse(struct orch_options *o, int argc, char **argv, orch_geten
 	int rc;
 
 	defaults(o, env);
+	if ((rc = check_subcommand(argc, argv, e)) < 0)
+		return rc;
 	rc = walk_words(&w, e);
 	if (rc < 0)
 		return rc;

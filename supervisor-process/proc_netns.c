@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "core_cleanup.h"
 #include "core_text.h"
@@ -249,6 +250,20 @@ static int make_veth(const char *tag, struct proc_netns *n, struct err *e)
 	return r;
 }
 
+/* An outer sandbox may say yes and do nothing; the fence would then close the host's network. */
+static int check_new(const struct proc_netns *n, struct err *e)
+{
+	struct stat home, made;
+
+	if (fstat(n->home, &home) < 0 || fstat(n->fd, &made) < 0)
+		return err_set(e, errno, "look at the new network namespace");
+	if (home.st_dev == made.st_dev && home.st_ino == made.st_ino)
+		return err_set(e, ENOSYS,
+			"this host only pretends to make network namespaces, so nothing is "
+			"started; run the sandbox where unshare(2) works");
+	return 0;
+}
+
 static int make(bool veth, const char *tag, struct proc_netns *n, struct err *e)
 {
 	int r;
@@ -260,7 +275,9 @@ static int make(bool veth, const char *tag, struct proc_netns *n, struct err *e)
 		return err_set(
 			e, errno, "make a network namespace; the process leaf needs CAP_SYS_ADMIN");
 	n->fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	r = n->fd < 0 ? err_set(e, errno, "open the new network namespace") : set_up_inside(e);
+	r = n->fd < 0 ? err_set(e, errno, "open the new network namespace") : check_new(n, e);
+	if (r == 0)
+		r = set_up_inside(e);
 	if (proc_netns_leave(n, e) < 0)
 		return -e->code;
 	return r < 0 || !veth ? r : make_veth(tag, n, e);

@@ -268,7 +268,7 @@ class Exhaustion(LabTest):
     def test_62_descriptor_exhaustion_pauses_and_recovers(self):
         with Origin(), self.crowd(55, launcher=['prlimit', '--nofile=64:64']) as box:
             box.wait_out('open', 60)
-            leaf = box.leaf('network')
+            leaf = wait_for(lambda: box.leaf('network'), 20, lambda: box.err)
             box.wait_err('accepting connections fails')
             self.assertIn(self.say(box, 'close'), ('200', '502', '503'))
             self.assertEqual(wait_for(lambda: self.say(box, 'ask') == '200', 30), True)

@@ -180,3 +180,13 @@ class Identity(LabTest):
             got = run(self.doc(CURL), ['bash', '-c', f'{CURL} -sS http://origin.test/ >/dev/null && echo ok; '
                                        f'{PYTHON} -c "$0"', CODE + 'print(ask(new()))'])
         self.assertEqual(got.out, 'ok\n403\n', got)
+
+    def test_identity_switched_off_leaves_hosts_to_decide(self):
+        for word, want in (('relaxed', '200\n'), ('required', '403\n')):
+            got = self.go('print(ask(new()))', CURL, env={'OPENSHELL_NETWORK_BINARY_IDENTITY': word})
+            self.assertEqual(got.out, want, got)
+        self.assertNotIn('identity', got.err.split('enforcing')[0])
+        got = self.go('s=new(); s.sendall(b"CONNECT evil.test:80 HTTP/1.1\\r\\n\\r\\n"); print(s.recv(100).split()[1].decode())', CURL,
+                      env={'OPENSHELL_NETWORK_BINARY_IDENTITY': 'relaxed'})
+        self.assertEqual(got.out, '403\n', got)
+        self.assertRegex(got.err, 'enforcing.*callers NOT identified')

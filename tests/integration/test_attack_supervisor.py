@@ -54,6 +54,25 @@ class Host(LabTest):
                 self.assertNotIn('enforcing', got.err, got)
 
 
+    def test_host_that_only_pretends_is_found_out(self):
+        """Calls that say success and do nothing: what is enforced is looked at, not believed."""
+        calls = {'landlock_restrict_self': 446, 'seccomp': 317, 'setresuid': 117, 'setresgid': 119, 'setgroups': 116,
+                 'capset': 126, 'prctl': 157, 'unshare': 272}
+        for name, number in calls.items():
+            with self.subTest(name=name), self.leaves_nothing():
+                got = run(policy(), ['echo', 'ran'], launcher=lacking(number, 0))
+                self.assertEqual((got.code, got.out), (1, ''), got)
+                self.assertNotIn('enforcing', got.err, got)
+
+    def test_host_that_only_pretends_to_change_namespaces(self):
+        """The leaf stays in the sealed namespace then, and so does everything that it starts."""
+        code = (f'import socket\ntry: socket.create_connection(("{lab.ORIGIN}",80),3); print("OUT")\nexcept OSError as e: print(type(e).__name__)')
+        with Origin() as origin:
+            got = run(policy(), ['/usr/bin/python3', '-c', code], launcher=lacking(308, 0))
+        self.assertNotIn('OUT', got.out, got)
+        self.assertEqual(origin.connections, 0)
+
+
 class Logs(LabTest):
     def log(self, *command, doc=None, **more):
         path = pathlib.Path('/run/lab/events.jsonl')

@@ -162,6 +162,20 @@ class Reload(LabTest):
             box.write_policy(self.allowed('origin.test'))
             wait_for(lambda: Death.ask(self, box, '200|403') == '200', 20)
 
+    def test_single_mounted_file_is_noticed_when_it_is_written_in_place(self):
+        with Origin(), Sandbox(self.allowed(), ['true']) as spare:
+            spare.finish()
+            inside = lab.pathlib.Path('/run/lab/mounted.yaml')
+            inside.touch(mode=0o644)
+            lab.sh('mount', '--bind', str(spare.policy), str(inside))
+            self.addCleanup(lab.sh, 'umount', str(inside))
+            with Sandbox(None, ['/usr/bin/python3', '-c', ASK], stdin=subprocess.PIPE, args=['--policy', str(inside)]) as box:
+                Death.ask(self, box, '403')
+                time.sleep(0.5)     # a change before the watch begins is found in another way
+                spare.policy.write_text(self.allowed('origin.test'))
+                box.wait_err('generation 2')
+                Death.ask(self, box, '200')
+
     def test_configuration_map_of_kubernetes_is_followed(self):
         """policy.yaml -> ..data/policy.yaml, and ..data -> a folder that is replaced as a whole."""
         with Origin(), Sandbox(self.allowed(), ['/usr/bin/python3', '-c', ASK], stdin=subprocess.PIPE) as other:

@@ -85,6 +85,8 @@ TEST(a_spec_is_taken_apart)
 	orch_spec_free_words(s.command);
 }
 
+#define DEEP "{\"version\":1,\"command\":[\"a\"],\"x\":[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]}"
+
 TEST(malformed_specs_are_refused)
 {
 	static const char *const bad[] = { "", "{}", "[]", "{\"version\":1}",
@@ -98,9 +100,7 @@ TEST(malformed_specs_are_refused)
 		"{\"version\":1,\"command\":[\"\\ud800\"]}",
 		"{\"version\":1,\"command\":[\"a\n\"]}", "{\"version\":1,\"command\":[\"\xff\"]}",
 		"{\"version\":1,\"command\":[\"a\",]}", "base64url:====", "base64url:e",
-		"base64url:!!!!",
-		"{\"version\":1,\"command\":[\"a\"],\"x\":"
-		"[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]}" };
+		"base64url:!!!!", DEEP };
 	struct orch_spec s;
 
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
