@@ -26,8 +26,8 @@ static bool selects(const struct policy_endpoint *ep, struct policy_bytes path)
 
 static bool is_better(const struct policy_endpoint *ep, const struct policy_endpoint *than)
 {
-	if (!than || ep->specificity != than->specificity)
-		return !than || ep->specificity > than->specificity;
+	if (!than || ep->route.specificity != than->route.specificity)
+		return !than || ep->route.specificity > than->route.specificity;
 	return policy_endpoint_before(than, ep);
 }
 
@@ -48,50 +48,6 @@ static const struct policy_endpoint *select_endpoint(
 	return best;
 }
 
-static enum policy_signing signing_of(const char *text)
-{
-	if (strcmp(text, "sigv4") == 0)
-		return POLICY_SIGN_SIGV4;
-	if (strcmp(text, "sigv4:body") == 0)
-		return POLICY_SIGN_SIGV4_BODY;
-	return strcmp(text, "sigv4:no_body") == 0 ? POLICY_SIGN_SIGV4_NO_BODY : POLICY_SIGN_NONE;
-}
-
-static uint32_t body_limit(const struct policy_endpoint *ep)
-{
-	bool rpc = ep->protocol == POLICY_JSON_RPC || ep->protocol == POLICY_MCP;
-	uint32_t n = rpc ? ep->pb->json_rpc_max_body_bytes : ep->pb->graphql_max_body_bytes;
-
-	return n ? n : POLICY_BODY_DEFAULT;
-}
-
-static void fill_route(const struct policy_endpoint *ep, struct policy_route *r)
-{
-	const Openshell__Sandbox__V1__NetworkEndpoint *pb = ep->pb;
-
-	r->policy = ep->rule->key;
-	r->endpoint = ep->index;
-	r->line = ep->line;
-	r->host = ep->host;
-	r->path = pb->path;
-	r->specificity = ep->specificity;
-	r->protocol = ep->protocol;
-	r->enforce = ep->enforce;
-	r->allow_encoded_slash = pb->allow_encoded_slash;
-	r->websocket_credential_rewrite = pb->websocket_credential_rewrite;
-	r->request_body_credential_rewrite = pb->request_body_credential_rewrite;
-	r->allow_uninspected_credentials = pb->allow_uninspected_credentials;
-	r->provider_credentialed = pb->provider_credentialed;
-	r->graphql_messages = ep->graphql_messages;
-	r->strict_tool_names =
-		!pb->mcp || !pb->mcp->_strict_tool_names_case || pb->mcp->strict_tool_names;
-	r->max_body_bytes = body_limit(ep);
-	r->signing = signing_of(pb->credential_signing);
-	r->signing_service = pb->signing_service;
-	r->signing_region = pb->signing_region;
-	r->credential_provider = pb->credential_binding ? pb->credential_binding->provider : "";
-}
-
 bool policy_select(const struct policy_snapshot *s, const struct policy_connect *who,
 	struct policy_bytes path, struct policy_route *ret)
 {
@@ -102,7 +58,7 @@ bool policy_select(const struct policy_snapshot *s, const struct policy_connect 
 	policy_walk_init(&w, s, who);
 	best = select_endpoint(&w, path, &inspected);
 	if (best)
-		fill_route(best, ret);
+		*ret = best->route;
 	return best != NULL;
 }
 
@@ -115,8 +71,27 @@ bool policy_select_any_encoded_slash(
 
 	policy_walk_init(&w, s, who);
 	while ((ep = policy_walk_next(&w, &how)))
-		if (ep->inspected && ep->pb->allow_encoded_slash)
+		if (ep->inspected && ep->route.allow_encoded_slash)
 			return true;
+	return false;
+}
+
+bool policy_binds_provider(const struct policy_snapshot *s, const struct policy_connect *who,
+	struct policy_bytes path, const char *provider)
+{
+	const struct policy_endpoint *ep;
+	struct policy_walk w;
+
+	policy_walk_init(&w, s, who);
+	while ((ep = policy_walk_any(&w))) {
+		const char *bound =
+			ep->pb->credential_binding ? ep->pb->credential_binding->provider : "";
+
+		if (!bound[0] || strcmp(bound, provider) != 0)
+			continue;
+		if (!ep->select || policy_glob_match(ep->select, path.at, path.len) == 1)
+			return true;
+	}
 	return false;
 }
 
@@ -262,6 +237,14 @@ static void note_rpc(struct policy_votes *v, const struct policy_endpoint *ep, b
 		note_allow(v, ep, r);
 }
 
+/* GraphQL endpoints, and websocket endpoints with GraphQL rules for messages, decide alone. */
+static bool decides_graphql(const struct policy_endpoint *ep, const struct policy_request *q)
+{
+	return ep->protocol == POLICY_GRAPHQL ||
+		(ep->graphql_messages &&
+			text_ieq(q->method.at, q->method.len, "WEBSOCKET_TEXT", 14));
+}
+
 static void note(
 	struct policy_votes *v, const struct policy_endpoint *ep, const struct policy_request *q)
 {
@@ -272,7 +255,7 @@ static void note(
 		note_deny(v, ep, q);
 	if (!covered && !selected)
 		return;
-	if (q->graphql && (ep->protocol == POLICY_GRAPHQL || ep->protocol == POLICY_WEBSOCKET)) {
+	if (q->graphql && decides_graphql(ep, q)) {
 		note_graphql(v, ep, covered, q);
 	} else if (q->rpc && is_rpc(ep)) {
 		note_rpc(v, ep, covered, q);
@@ -346,7 +329,7 @@ void policy_decide_request(const struct policy_snapshot *s, const struct policy_
 	v.selected = select_endpoint(&w, q->path, &inspected);
 	ret->has_route = v.selected != NULL;
 	if (v.selected) {
-		fill_route(v.selected, &ret->route);
+		ret->route = v.selected->route;
 		name_rule(ret, v.selected, NULL);
 	}
 	if (policy_say_fault(who, q, v.selected, inspected, ret)) {
@@ -366,7 +349,7 @@ void policy_decide_request(const struct policy_snapshot *s, const struct policy_
 		name_rule(ret, v.denier, v.deny_rule);
 	else if (v.refuser)
 		name_rule(ret, v.refuser, NULL);
-	ret->verdict = v.selected->enforce ? POLICY_DENIED : POLICY_AUDITED;
+	ret->verdict = v.selected->route.enforce ? POLICY_DENIED : POLICY_AUDITED;
 	policy_walk_again(&w);
 	policy_say_denial(&w, q, &v, ret);
 }

@@ -284,3 +284,51 @@ TEST(yaml_and_protobuf_decide_the_same)
 		done(&l);
 	}
 }
+
+/* Hundreds of rules for one host, told apart by their programs only. */
+TEST(crowded_hosts_decide_as_the_naive_evaluator)
+{
+	static struct policy_request_decision d;
+	static struct policy_decision c;
+	static struct gen_question q;
+	static char text[YAML_BYTES];
+	struct policy_report report = { 0 };
+	struct loaded l = { 0 };
+	struct err e = { 0 };
+	uint64_t seed = 6;
+	size_t n = (size_t) snprintf(text, sizeof text, "version: 1\nnetwork_policies:\n"),
+	       allowed = 0;
+
+	for (unsigned i = 0; i < 400; i++)
+		n += (size_t) snprintf(text + n, sizeof text - n,
+			"  r%03u: {endpoints: [{host: \"%s\", port: %u, protocol: rest, "
+			"enforcement: enforce, "
+			"access: %s}], binaries: [{path: \"%s%u\"}]}\n",
+			i, i % 5 ? "a.ex.com" : "*.ex.com", i % 7 ? 443 : 80,
+			i % 3 ? "read-only" : "full", i % 97 ? "/bin/p" : "/opt/*/p", i % 150);
+	ASSERT_OK(policy_load_yaml("crowd", text, n, POLICY_GATEWAY, &report, &l.doc, &e));
+	ASSERT_OK(policy_compile(l.doc, 1, NULL, 0, &l.s, &e));
+	policy_report_done(&report);
+	for (unsigned i = 0; i < 3000; i++) {
+		struct naive_answer want;
+		char exe[64], ancestor[64];
+
+		gen_question(&seed, &q);
+		q.request.graphql = NULL;
+		q.request.rpc = NULL;
+		snprintf(exe, sizeof exe, "%s%u", i % 4 ? "/bin/p" : "/opt/x/p",
+			gen_random(&seed, 170));
+		snprintf(ancestor, sizeof ancestor, "/bin/p%u", gen_random(&seed, 170));
+		q.caller.exe = exe;
+		q.ancestors[0] = ancestor;
+		naive_decide(policy_message(l.doc), &q.who, &q.request, &want);
+		policy_decide_connect(l.s, &q.who, &c);
+		policy_decide_request(l.s, &q.who, &q.request, &d);
+		if (!same(&want, &c, &d))
+			FAIL_("%s under %s at %s: %d %s, want %d %s", exe, ancestor, q.host,
+				c.allow, c.policy, want.connect, want.policy);
+		allowed += d.verdict == POLICY_ALLOWED;
+	}
+	ASSERT(allowed > 100);
+	done(&l);
+}
