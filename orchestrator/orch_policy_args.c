@@ -93,6 +93,8 @@ void orch_policy_line(const char *fmt, ...)
 	va_start(ap, fmt);
 	(void) vsnprintf(line, sizeof line - 1, fmt, ap);
 	va_end(ap);
+	text_neutralise(
+		line); /* what a document says must not steer the terminal it is reviewed on */
 	t = (struct text){ line, sizeof line, strlen(line), false };
 	text_add(&t, "\n");
 	orch_policy_out(STDOUT_FILENO, line);

@@ -8,6 +8,12 @@
 #define SB(x) Openshell__Sandbox__V1__##x
 #define LIST_BYTES 2048 /* of one printed list; cut beyond */
 
+/* Marks a list that did not fit. */
+static const char *rest(const struct text *t)
+{
+	return t->cut ? " ..." : "";
+}
+
 static void add_list(struct text *t, char *const *words, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -148,7 +154,7 @@ static void print_endpoint(const SB(NetworkEndpoint) * ep, unsigned line)
 
 	text_init(&t, buf, sizeof buf);
 	say_endpoint(&t, ep, line);
-	orch_policy_line("  to %s", buf);
+	orch_policy_line("  to %s%s", buf, rest(&t));
 	if (!is_inspected(ep))
 		return;
 	if (ep->access[0])
@@ -159,12 +165,12 @@ static void print_endpoint(const SB(NetworkEndpoint) * ep, unsigned line)
 		text_init(&t, buf, sizeof buf);
 		if (ep->rules[i]->allow)
 			say_allow(&t, ep->rules[i]->allow);
-		orch_policy_line("    may %s", buf);
+		orch_policy_line("    may %s%s", buf, rest(&t));
 	}
 	for (size_t i = 0; i < ep->n_deny_rules; i++) {
 		text_init(&t, buf, sizeof buf);
 		say_deny(&t, ep->deny_rules[i]);
-		orch_policy_line("    never %s", buf);
+		orch_policy_line("    never %s%s", buf, rest(&t));
 	}
 }
 
@@ -179,7 +185,8 @@ static void print_rule(
 		text_add(&t, i ? ", " : "");
 		text_add_quoted(&t, r->binaries[i]->path, strlen(r->binaries[i]->path), 512);
 	}
-	orch_policy_line("%.200s: %s", key, r->n_binaries ? buf : "nobody (no binaries)");
+	orch_policy_line(
+		"%.200s: %s%s", key, r->n_binaries ? buf : "nobody (no binaries)", rest(&t));
 	for (size_t k = 0; k < r->n_endpoints; k++)
 		print_endpoint(r->endpoints[k], policy_endpoint_line(d, at, k));
 }
@@ -196,14 +203,14 @@ static void print_files(const struct policy_doc *d)
 	}
 	text_init(&t, buf, sizeof buf);
 	add_list(&t, m->filesystem->read_write, m->filesystem->n_read_write);
-	orch_policy_line("files, writable: %s%s%s", buf,
+	orch_policy_line("files, writable: %s%s%s%s", buf, rest(&t),
 		m->filesystem->include_workdir && buf[0] ? ", " : "",
 		m->filesystem->include_workdir ? "the working directory"
 			: buf[0]	       ? ""
 					       : "none");
 	text_init(&t, buf, sizeof buf);
 	add_list(&t, m->filesystem->read_only, m->filesystem->n_read_only);
-	orch_policy_line("files, readable: %s", buf[0] ? buf : "none");
+	orch_policy_line("files, readable: %s%s", buf[0] ? buf : "none", rest(&t));
 }
 
 static void print_fixed(const struct policy_doc *d)

@@ -212,3 +212,24 @@ void text_lower(char *s, size_t len)
 	for (size_t i = 0; i < len; i++)
 		s[i] = lower(s[i]);
 }
+
+/* Bytes of a character at s that a terminal should not see; 0 for all others. */
+static size_t hostile(const unsigned char *s)
+{
+	bool mark = s[0] == 0xe2 && s[1] == 0x80 &&
+		((s[2] >= 0x8e && s[2] <= 0x8f) || (s[2] >= 0xa8 && s[2] <= 0xae));
+
+	if (s[0] < 0x20 || s[0] == 0x7f)
+		return 1;
+	if (s[0] == 0xc2 && s[1] >= 0x80 && s[1] <= 0x9f)
+		return 2;
+	return mark || (s[0] == 0xe2 && s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9) ? 3 : 0;
+}
+
+void text_neutralise(char *s)
+{
+	for (size_t n; *s; s += n ? n : 1) {
+		n = hostile((const unsigned char *) s);
+		(void) memset(s, '?', n);
+	}
+}

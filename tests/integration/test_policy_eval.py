@@ -178,8 +178,8 @@ class Documents(PolicyFile, LabTest):
     def test_two_documents_tags_and_nothing(self):
         self.refused('version: 1\n---\nversion: 1\n', 'more than one document')
         self.refused('version: !!int 1\n', 'tags are not allowed')
-        self.refused('', 'a policy is a map')
-        self.refused('- a\n', 'a policy is a map')
+        self.refused('', 'the document is not a map')
+        self.refused('- a\n', 'the document is not a map')
 
     def test_large_documents(self):
         path = self.write('version: 1\n#')

@@ -304,6 +304,14 @@ class Diff(ToolsTest, LabTest):
         self.assert_status(policy('diff', self.policy, self.write('bad.yaml', 'version: 2\n')), 2)
         self.assert_status(policy('diff', self.policy), 2)
 
+    def test_text_of_a_document_does_not_steer_the_terminal(self):
+        evil = self.write('evil.yaml', POLICY.replace('/usr/bin/curl', '"/x\\e[2J\\u202e\\x85//y"') + '# end\n')
+        for argv in (['diff', self.policy, evil], ['explain', evil], ['lint', evil], ['check', evil]):
+            done = policy(*argv)
+            for bad in ('\x1b', '\u202e', '\x85'):
+                self.assertNotIn(bad, done.stdout + done.stderr, argv)
+        self.assertIn('/x?[2J', policy('diff', self.policy, evil).stdout)
+
     def test_static_changes_are_flagged(self):
         other = self.write('o.yaml', POLICY.replace('/etc]', '/opt]') + 'process: {run_as_user: "1000"}\n')
         done = policy('diff', '--json', self.policy, other)

@@ -1,4 +1,3 @@
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,18 +6,24 @@
 
 #define PREFIX "_provider_"
 
+static char key_char(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return (char) (c - 'A' + 'a');
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ? c : '_';
+}
+
 /* Lower case, everything else an underscore, none at the ends; "" is "unnamed". */
 static void make_key(const char *instance, char key[POLICY_LAYER_KEY_MAX])
 {
-	size_t at = (size_t) snprintf(key, POLICY_LAYER_KEY_MAX, PREFIX), start = at;
+	size_t at = strlen(PREFIX), start = at;
 
+	(void) memcpy(key, PREFIX, at);
 	for (; *instance && at < POLICY_LAYER_KEY_MAX - 8; instance++) {
-		unsigned char c = (unsigned char) *instance;
-		bool word = c < 0x80 && isalnum(c);
+		char c = key_char(*instance);
 
-		if (!word && at == start)
-			continue;
-		key[at++] = (char) (word ? tolower(c) : '_');
+		if (c != '_' || at > start)
+			key[at++] = c;
 	}
 	while (at > start && key[at - 1] == '_')
 		at--;

@@ -80,7 +80,7 @@ static void lint_binary(struct lint *l, const PB(NetworkBinary) * b)
 			"without a `*` this is no pattern: `?`, `[` and `{` stand for themselves");
 	if (p[0] != '/' || strlen(p) > POLICY_PATH_LEN_MAX)
 		return;
-	(void) snprintf(clean, sizeof clean, "%s", p);
+	(void) memcpy(clean, p, strlen(p) + 1);
 	policy_path_normalise(clean);
 	(void) snprintf(hint, sizeof hint, "write `%s`", clean);
 	if (strcmp(clean, p) != 0)

@@ -150,7 +150,8 @@ bool pb_set_ports(endpoint_msg *ep, const uint32_t *ports, size_t n)
 
 	if (!sorted)
 		return false;
-	(void) memcpy(sorted, ports, n * sizeof *sorted);
+	if (n)
+		(void) memcpy(sorted, ports, n * sizeof *sorted);
 	qsort(sorted, n, sizeof *sorted, by_number);
 	for (size_t i = 0; i < n; i++)
 		if (i == 0 || sorted[i] != sorted[i - 1])
