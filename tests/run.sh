@@ -105,7 +105,7 @@ export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99 UBSAN_OPTIONS=ha
 meson_suite "$san_dir" --suite unit --suite fuzz
 # Not the tests that try filters, Landlock and namespaces: valgrind itself would be confined.
 [ -n "${OPENSHELL_QUICK:-}" ] || TIMEOUT_MULTIPLIER=10 meson_suite "$gcc_dir" test_core_addr test_core_channel \
-    test_core_text test_policy_vectors test_net_http test_net_target \
+    test_core_text test_policy_vectors test_policy_edit test_policy_format test_policy_lint test_net_http test_net_target \
     --wrap 'valgrind --quiet --error-exitcode=98 --leak-check=full --child-silent-after-fork=no'
 integration "$san_dir" ASan
 one "quickstart demonstration" "$here/packaging/quickstart.sh"
