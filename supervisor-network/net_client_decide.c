@@ -5,14 +5,20 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "net_client.h"
+#include "net_copy.h"
 #include "net_destination.h"
-#include "net_forward.h"
 #include "net_policy.h"
 #include "net_refuse.h"
+#include "net_relay.h"
 #include "net_report.h"
 
-#define CONNECTED "HTTP/1.1 200 Connection Established\r\n\r\n"
 #define DETAIL_MAX 1024
+
+void net_client_report_allowed(struct net_client *c)
+{
+	net_client_report(c, false, c->tunnelled || c->is_connect ? "connect" : "forward",
+		"unknown", "policy", "");
+}
 
 static void refuse_malformed(struct net_client *c, const char *error, const struct err *why)
 {
@@ -175,7 +181,7 @@ static void decide(struct net_client *c)
 
 	/* An upstream connection of this client stays usable while its generation is current. */
 	if (c->pinned != now) {
-		net_forward_forget(c);
+		net_client_drop_upstream(c);
 		policy_snapshot_unref(c->pinned);
 		c->pinned = policy_snapshot_ref(now);
 	}
@@ -192,10 +198,10 @@ static void decide(struct net_client *c)
 			"credentialed endpoint requires L7 inspection; raw tunnel is not "
 			"explicitly allowed",
 			"");
-	} else if (net_forward_can_reuse(c)) {
-		net_forward_start(c);
-	} else {
+	} else if (c->is_connect) {
 		net_client_go(c);
+	} else {
+		net_relay_request(c);
 	}
 }
 
@@ -218,15 +224,46 @@ static void refuse_unreachable(struct net_client *c, const char *reason)
 	net_client_refuse(c, 502, "upstream_unreachable", detail, reason);
 }
 
-static void start_tunnel(struct net_client *c);
+static void on_upstream(void *owner)
+{
+	struct net_client *c = owner;
+
+	c->answered = 0;
+	if (c->phase == NET_PHASE_RELAY)
+		net_relay_ready(c);
+	else if (c->phase == NET_PHASE_COPY)
+		net_copy_ready(c);
+	else if (c->phase == NET_PHASE_PEEK)
+		net_client_peek(c);
+	else if (c->phase == NET_PHASE_HEAD && net_stream_has_input(c->upstream))
+		/* Idle: it has ended, or sent what nobody asked for. */
+		net_client_drop_upstream(c);
+}
+
+bool net_client_upstream_fits(const struct net_client *c)
+{
+	return c->upstream_port == c->to.port && strcmp(c->upstream_host, c->to.host) == 0;
+}
+
+void net_client_drop_upstream(struct net_client *c)
+{
+	net_stream_free(TAKE_PTR(c->upstream));
+}
 
 static void start_relay(struct net_client *c, int take_fd)
 {
-	c->upstream = take_fd;
+	struct err e = { 0 };
+
+	if (net_stream_new(c->leaf->loop, take_fd, on_upstream, c, &c->upstream, &e) < 0) {
+		refuse_unreachable(c, e.text);
+		return;
+	}
+	(void) snprintf(c->upstream_host, sizeof c->upstream_host, "%s", c->to.host);
+	c->upstream_port = c->to.port;
 	if (c->is_connect)
-		start_tunnel(c);
+		net_client_open_tunnel(c);
 	else
-		net_forward_start(c);
+		net_relay_connected(c);
 }
 
 static void on_dialled(void *owner, int take_fd, const struct addr *to, int code)
@@ -276,8 +313,7 @@ void net_client_go(struct net_client *c)
 	struct net_query *q;
 
 	c->phase = NET_PHASE_RESOLVE;
-	core_closep(&c->upstream);
-	c->upstream = -1;
+	net_client_drop_upstream(c);
 	if (c->to.is_ip) {
 		a.at[0] = c->to.ip;
 		on_resolved(c, &a, "");
@@ -288,35 +324,4 @@ void net_client_go(struct net_client *c)
 	/* NULL: answered already, and c may be gone. */
 	if (q)
 		c->query = q;
-}
-
-static void on_tunnel_end(void *owner)
-{
-	net_client_free(owner);
-}
-
-static void start_tunnel(struct net_client *c)
-{
-	static const char connected[] = CONNECTED;
-	size_t len = sizeof connected - 1, head = c->head->len;
-	struct err e = { 0 };
-
-	net_client_report(c, false, "connect", "unknown", "policy", "");
-	if (send(c->fd, connected, len, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t) len) {
-		net_client_free(c);
-		return;
-	}
-	c->phase = NET_PHASE_TUNNEL;
-	loop_io_free(TAKE_PTR(c->io));
-	if (net_tunnel_new(c->leaf, c->fd, c->upstream, c->in + head, c->in_len - head,
-		    on_tunnel_end, c, &c->tunnel, &e) < 0) {
-		net_client_free(c);
-		return;
-	}
-	/* An idle tunnel keeps only what it needs. */
-	free(TAKE_PTR(c->in));
-	free(TAKE_PTR(c->head));
-	free(TAKE_PTR(c->decision));
-	net_who_done(&c->who);
-	net_client_deadline(c, NET_IDLE_MS);
 }

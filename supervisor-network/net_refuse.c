@@ -37,6 +37,15 @@ static void member(struct text *t, const char *name, const char *value, size_t m
 	text_add(t, "\"");
 }
 
+static void send_json(unsigned status, const struct text *body, struct text *t)
+{
+	text_addf(t,
+		"HTTP/1.1 %u %s\r\nContent-Type: application/json\r\nContent-Length: "
+		"%zu\r\nConnection: close\r\n\r\n",
+		status, phrase(status), body->len);
+	text_add_n(t, body->at, body->len);
+}
+
 void net_refuse_json(
 	unsigned status, const char *error, const char *detail, const char *reason, struct text *t)
 {
@@ -53,11 +62,21 @@ void net_refuse_json(
 		member(&b, "reason", reason, 2048);
 	}
 	text_add(&b, "}");
-	text_addf(t,
-		"HTTP/1.1 %u %s\r\nContent-Type: application/json\r\nContent-Length: "
-		"%zu\r\nConnection: close\r\n\r\n",
-		status, phrase(status), b.len);
-	text_add_n(t, body, b.len);
+	send_json(status, &b, t);
+}
+
+void net_refuse_message(unsigned status, const char *error, const char *message, struct text *t)
+{
+	char body[1024];
+	struct text b;
+
+	text_init(&b, body, sizeof body);
+	text_add(&b, "{");
+	member(&b, "error", error, 64);
+	text_add(&b, ",");
+	member(&b, "message", message, 512);
+	text_add(&b, "}");
+	send_json(status, &b, t);
 }
 
 void net_refuse_https(struct text *t)

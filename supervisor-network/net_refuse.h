@@ -9,5 +9,7 @@ void net_refuse_bare(unsigned status, struct text *t);
 /* {"error":error,"detail":detail[,"reason":reason]} with the header order of spec/network 0. */
 void net_refuse_json(
 	unsigned status, const char *error, const char *detail, const char *reason, struct text *t);
+/* {"error":error,"message":message}: the few refusals that have no detail (spec/network 1.6, 5.6). */
+void net_refuse_message(unsigned status, const char *error, const char *message, struct text *t);
 /* The https-in-forward-form answer of spec/network 1.7. */
 void net_refuse_https(struct text *t);

@@ -1,4 +1,4 @@
-#include "net_http_forward.h"
+#include "net_http_write.h"
 #include <string.h>
 
 static const char *const hop_by_hop[] = { "connection", "keep-alive", "proxy-connection",
@@ -29,40 +29,54 @@ static void add_framing(struct text *t, const struct net_body *body)
 		text_addf(t, "Content-Length: %llu\r\n", (unsigned long long) body->length);
 }
 
-static void add_authority(struct text *t, const struct net_target *to)
+static void add_authority(struct text *t, const struct net_target *to, uint16_t default_port)
 {
 	bool v6 = strchr(to->host, ':') != NULL;
 
 	text_addf(t, "Host: %s%s%s", v6 ? "[" : "", to->host, v6 ? "]" : "");
-	if (to->port != 80)
+	if (to->port != default_port)
 		text_addf(t, ":%u", to->port);
 	text_add(t, "\r\n");
 }
 
-void net_forward_request(const struct net_head *h, const struct net_target *to,
-	const struct net_body *body, struct text *t)
+static void add_request_line(struct text *t, const struct net_write_request *w)
 {
-	bool via = false;
-
-	text_add_n(t, h->method.at, h->method.len);
+	text_add_n(t, w->head->method.at, w->head->method.len);
 	text_add(t, " ");
-	text_add_n(t, to->path.at, to->path.len);
-	if (to->has_query) {
+	text_add_n(t, w->to->path.at, w->to->path.len);
+	if (w->to->has_query) {
 		text_add(t, "?");
-		text_add_n(t, to->query.at, to->query.len);
+		text_add_n(t, w->to->query.at, w->to->query.len);
 	}
-	text_add(t, " HTTP/1.1\r\n");
-	add_authority(t, to);
+	text_addf(t, " HTTP/1.%d\r\n", w->minor);
+}
+
+static void add_connection(struct text *t, bool upgrade, bool close_after)
+{
+	if (upgrade)
+		text_add(t, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
+	else
+		text_add(t, close_after ? "Connection: close\r\n" : "Connection: keep-alive\r\n");
+}
+
+void net_write_request(const struct net_write_request *w, struct text *t)
+{
+	const struct net_head *h = w->head;
+	bool via = !w->via;
+
+	add_request_line(t, w);
+	add_authority(t, w->to, w->default_port);
 	for (size_t i = 0; i < h->n_fields; i++) {
 		if (net_slice_ieq(h->fields[i].name, "host") || stays_here(h, &h->fields[i]))
 			continue;
 		via |= net_slice_ieq(h->fields[i].name, "via");
 		add_field(t, &h->fields[i]);
 	}
-	add_framing(t, body);
+	add_framing(t, w->body);
 	if (!via)
 		text_add(t, "Via: 1.1 openshell-sandbox\r\n");
-	text_add(t, "Connection: keep-alive\r\n\r\n");
+	add_connection(t, w->upgrade, false);
+	text_add(t, "\r\n");
 }
 
 /* A length without a body (HEAD, 304) tells about the resource and is passed on. */
@@ -78,18 +92,19 @@ static void add_length_alone(const struct net_head *h, const struct net_body *bo
 		add_field(t, f);
 }
 
-void net_forward_response(
-	const struct net_head *h, const struct net_body *body, bool close_after, struct text *t)
+void net_write_response(const struct net_write_response *w, struct text *t)
 {
+	const struct net_head *h = w->head;
+
 	text_addf(t, "HTTP/1.1 %03u ", h->status);
 	text_add_n(t, h->reason.at, h->reason.len);
 	text_add(t, "\r\n");
 	for (size_t i = 0; i < h->n_fields; i++)
 		if (!stays_here(h, &h->fields[i]))
 			add_field(t, &h->fields[i]);
-	add_framing(t, body);
-	add_length_alone(h, body, t);
-	if (h->status >= 200)
-		text_add(t, close_after ? "Connection: close\r\n" : "Connection: keep-alive\r\n");
+	add_framing(t, w->body);
+	add_length_alone(h, w->body, t);
+	if (h->status >= 200 || w->upgrade)
+		add_connection(t, w->upgrade, w->close_after);
 	text_add(t, "\r\n");
 }
