@@ -11,6 +11,7 @@
 
 #define SOCKETS_MAX 256 /* of c-ares at a time */
 #define TRIES 2
+#define SERVERS_TEXT_MAX 1024 /* bytes of the list of name servers */
 
 struct watched {
 	int fd;
@@ -18,6 +19,7 @@ struct watched {
 };
 
 struct net_resolve {
+	char servers[SERVERS_TEXT_MAX]; /* as they were set last */
 	struct loop *loop;
 	ares_channel channel;
 	struct loop_timer *timer;
@@ -137,16 +139,22 @@ void net_resolve_free(struct net_resolve *r)
 
 int net_resolve_servers(struct net_resolve *r, char *const *servers, size_t n, struct err *e)
 {
-	char list[1024];
+	char list[SERVERS_TEXT_MAX];
 	struct text t;
 	int code;
 
 	text_init(&t, list, sizeof list);
 	for (size_t i = 0; i < n && i < NET_NAMESERVERS_MAX; i++)
 		text_addf(&t, "%s%s", i ? "," : "", servers[i]);
+	if (strcmp(list, r->servers) == 0)
+		return 0;
+	/* c-ares takes no new servers while it waits for the old ones. */
+	ares_cancel(r->channel);
 	code = t.cut ? ARES_EBADSTR : ares_set_servers_ports_csv(r->channel, list);
-	return code == ARES_SUCCESS ? 0
-				    : err_set(e, EINVAL, "name servers: %s", ares_strerror(code));
+	if (code != ARES_SUCCESS)
+		return err_set(e, EINVAL, "name servers: %s", ares_strerror(code));
+	(void) memcpy(r->servers, list, sizeof list);
+	return 0;
 }
 
 int net_resolve_hosts(struct net_resolve *r, int fd, struct err *e)
