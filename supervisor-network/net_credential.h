@@ -47,8 +47,7 @@ int net_credential_apply(struct net_leaf *n, const struct net_credential_where *
 	struct net_injected **ret, struct net_credential_refusal *why);
 void net_injected_free(struct net_injected *i);
 /* For the response to that request; NULL when there is nothing to scrub. */
-int net_injected_scrub(
-	const struct net_injected *i, struct credential_scrub **ret, struct err *e);
+int net_injected_scrub(const struct net_injected *i, struct credential_scrub **ret, struct err *e);
 
 /* A whole body of an endpoint with request_body_credential_rewrite (at most CREDENTIAL_BODY_MAX).
  * out is the caller's, and the caller's to wipe. */
@@ -58,7 +57,8 @@ int net_credential_body(struct net_leaf *n, const struct net_credential_where *a
 
 /* Must bodies that nothing rewrites be scanned?  (some credential exists, or the endpoint is
  * marked, and it does not allow uninspected credentials) */
-bool net_credential_scans(const struct net_leaf *n, bool provider_credentialed, bool allow_uninspected);
+bool net_credential_scans(
+	const struct net_leaf *n, bool provider_credentialed, bool allow_uninspected);
 /* Does a credential of ours belong to this destination?  Then traffic that nobody inspects is
  * refused like that of a gateway-marked endpoint (5.7). */
 bool net_credential_covers(const struct net_leaf *n, const char *host, uint16_t port);

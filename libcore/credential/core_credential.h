@@ -14,8 +14,8 @@
  *     <prefix>OPENSHELL-RESOLVE-ENV-TAIL    alias, TAIL as in the three above; prefix is
  *                                           [A-Za-z0-9_.~-]+, for tools that check a token's shape
  *
- * A credential with endpoints is used at those only, and never for the canonical
- * form or a bare alias: these carry no identity.
+ * A credential with endpoints is used at those only, and never by the canonical
+ * form or an alias of it: these carry no identity.
  */
 #pragma once
 #include <stdbool.h>
@@ -25,21 +25,21 @@
 #include "core_err.h"
 #include "core_text.h"
 
-#define CREDENTIAL_MAX 128	       /* credentials of one snapshot */
-#define CREDENTIAL_NAME_MAX 128	       /* bytes */
-#define CREDENTIAL_VALUE_MAX 8192      /* bytes */
+#define CREDENTIAL_MAX 128		   /* credentials of one snapshot */
+#define CREDENTIAL_NAME_MAX 128		   /* bytes */
+#define CREDENTIAL_VALUE_MAX 8192	   /* bytes */
 #define CREDENTIAL_VALUES_MAX (256 * 1024) /* bytes, all values of one snapshot */
-#define CREDENTIAL_ENDPOINTS_MAX 32    /* of one credential */
-#define CREDENTIAL_HANDLE_LEN 64       /* lower-case hex digits */
-#define CREDENTIAL_IDENTITY_MAX 256    /* bytes */
-#define CREDENTIAL_GENERATIONS_MAX 8   /* snapshots kept, the current one included */
+#define CREDENTIAL_ENDPOINTS_MAX 32	   /* of one credential */
+#define CREDENTIAL_HANDLE_LEN 64	   /* lower-case hex digits */
+#define CREDENTIAL_IDENTITY_MAX 256	   /* bytes */
+#define CREDENTIAL_GENERATIONS_MAX 8	   /* snapshots kept, the current one included */
 #define CREDENTIAL_REVISIONS_MAX 64    /* revisions remembered of one identity; oldest forgotten */
 #define CREDENTIAL_PREFIX_MAX 64       /* bytes before the infix of an alias that we issue */
 #define CREDENTIAL_PLACEHOLDER_MAX 512 /* bytes of one that we issue, NUL included */
 
 #define CREDENTIAL_MARKER "openshell:resolve:env:"
 #define CREDENTIAL_ALIAS "OPENSHELL-RESOLVE-ENV-"
-#define CREDENTIAL_MARKER_LEN 22     /* bytes of either */
+#define CREDENTIAL_MARKER_LEN 22	   /* bytes of either */
 #define CREDENTIAL_REDACTED "[CREDENTIAL]" /* what policy, logs and events see instead */
 
 struct credential_store;
@@ -96,7 +96,7 @@ struct credential_where {
 /* What a placeholder's tail (behind marker or infix, KEY characters only) stands for here.
  * *ret_why is a constant sentence when the verdict is not FINE. */
 enum credential_verdict credential_resolve(const struct credential_store *s,
-	const struct credential_where *at, const char *tail, size_t len, bool alias,
+	const struct credential_where *at, const char *tail, size_t len,
 	const struct credential_value **ret, const char **ret_why);
 const char *credential_value_bytes(const struct credential_value *v);
 size_t credential_value_len(const struct credential_value *v);
@@ -116,7 +116,7 @@ void credential_placeholder(
 /* ---- markers ---- */
 
 struct credential_found {
-	size_t at, len;	      /* of the whole placeholder, an alias's prefix included */
+	size_t at, len;	       /* of the whole placeholder, an alias's prefix included */
 	size_t tail, tail_len; /* tail_len 0: a marker without a key */
 	bool alias;
 };

@@ -12,11 +12,11 @@
 #pragma once
 #include "core_credential.h"
 
-#define CREDENTIAL_WHY_MAX 256		   /* bytes, NUL included */
-#define CREDENTIAL_USED_MAX 16		   /* different values in one request */
-#define CREDENTIAL_BODY_MAX (256 * 1024)   /* bytes of a body that is rewritten, framing included */
+#define CREDENTIAL_WHY_MAX 256		 /* bytes, NUL included */
+#define CREDENTIAL_USED_MAX 16		 /* different values in one request */
+#define CREDENTIAL_BODY_MAX (256 * 1024) /* bytes of a body that is rewritten, framing included */
 
-struct credential_use { /* one request; zero-initialise, set store and at */
+struct credential_use {			      /* one request; zero-initialise, set store and at */
 	const struct credential_store *store; /* NULL: none, and every marker refuses */
 	struct credential_where at;
 	enum credential_verdict verdict;
@@ -33,7 +33,8 @@ struct credential_use { /* one request; zero-initialise, set store and at */
 int credential_rewrite_header(struct credential_use *u, const char *name, size_t name_len,
 	const char *value, size_t len, struct text *out);
 /* A path, also inside a segment.  The value may not change the path's structure. */
-int credential_rewrite_path(struct credential_use *u, const char *path, size_t len, struct text *out);
+int credential_rewrite_path(
+	struct credential_use *u, const char *path, size_t len, struct text *out);
 /* A query without "?": values only; a marker in a name refuses. */
 int credential_rewrite_query(
 	struct credential_use *u, const char *query, size_t len, struct text *out);
@@ -43,7 +44,7 @@ int credential_rewrite_query(
 int credential_rewrite_body(struct credential_use *u, const char *type, size_t type_len,
 	const char *body, size_t len, struct text *out);
 /* Every placeholder of a text message (WebSocket), all or nothing; JSON-escaped when it is JSON. */
-int credential_rewrite_text(struct credential_use *u, const char *text, size_t len, bool is_json,
-	struct text *out);
+int credential_rewrite_text(
+	struct credential_use *u, const char *text, size_t len, bool is_json, struct text *out);
 /* Nothing is replaced here: refuse when there is a marker (header names, and what was rewritten). */
 int credential_refuse_marker(struct credential_use *u, const char *bytes, size_t len);

@@ -16,8 +16,10 @@
 struct credential_scan { /* zero-initialise; by value, no pointers */
 	char held[CREDENTIAL_SCAN_HELD_MAX];
 	uint8_t n_held;
-	uint8_t matched[2];		   /* bytes of each marker seen so far */
+	uint8_t matched[2];		       /* bytes of each marker seen so far */
 	uint8_t widths[CREDENTIAL_MARKER_LEN]; /* raw bytes of the units seen last, newest first */
+	uint8_t n_escape;		       /* bytes of an escape that has begun: "%", "%4" */
+	char escape;			       /* its first digit */
 	bool hit;
 };
 
