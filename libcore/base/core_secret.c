@@ -10,7 +10,7 @@ struct secret {
 	size_t len, mapped; /* bytes */
 };
 
-int secret_new(const void *bytes, size_t len, struct secret **ret, struct err *e)
+int secret_new_empty(size_t len, struct secret **ret, struct err *e)
 {
 	AUTO_FREE struct secret *s = calloc(1, sizeof *s);
 	size_t page = (size_t) sysconf(_SC_PAGESIZE);
@@ -31,9 +31,22 @@ int secret_new(const void *bytes, size_t len, struct secret **ret, struct err *e
 		(void) munmap(s->at, s->mapped);
 		return err_set(e, code, "lock memory for a secret; raise RLIMIT_MEMLOCK");
 	}
-	(void) memcpy(s->at, bytes, len);
 	*ret = TAKE_PTR(s);
 	return 0;
+}
+
+int secret_new(const void *bytes, size_t len, struct secret **ret, struct err *e)
+{
+	int r = secret_new_empty(len, ret, e);
+
+	if (r == 0)
+		(void) memcpy((*ret)->at, bytes, len);
+	return r;
+}
+
+char *secret_edit(struct secret *s)
+{
+	return s->at;
 }
 
 const char *secret_bytes(const struct secret *s)

@@ -10,6 +10,9 @@
 struct secret;
 
 int secret_new(const void *bytes, size_t len, struct secret **ret, struct err *e);
+/* The same with len zero bytes, to be filled in through secret_edit(). */
+int secret_new_empty(size_t len, struct secret **ret, struct err *e);
+char *secret_edit(struct secret *s);
 const char *secret_bytes(const struct secret *s); /* NUL-terminated after len bytes */
 size_t secret_len(const struct secret *s);
 void secret_free(struct secret *s);
