@@ -78,7 +78,14 @@ void policy_decide_connect(const struct policy_snapshot *s, const struct policy_
 	struct policy_decision *ret);
 
 /* ---- glob dialects (spec/policy 2.2), exposed for tools and tests ---- */
-enum policy_dialect { POLICY_GLOB_PATH, POLICY_GLOB_HOST, POLICY_GLOB_VALUE, POLICY_GLOB_SELECT };
+enum policy_dialect {
+	POLICY_GLOB_PATH,   /* P */
+	POLICY_GLOB_HOST,   /* H */
+	POLICY_GLOB_VALUE,  /* V */
+	POLICY_GLOB_SELECT, /* S */
+	/* V as deny rules read it: "*", "?" and classes take a dot too (docs/policy-differences.md) */
+	POLICY_GLOB_DENY,
+};
 struct policy_glob;
 #define POLICY_GLOB_BYTES_MAX 4096	/* pattern */
 #define POLICY_GLOB_ALTERNATIVES_MAX 64 /* {a,b,...} in one pattern, all braces together */
