@@ -4,8 +4,7 @@
  * wildcards) and holds every glob compiled, so that the cost of a decision does
  * not grow with rules that cannot match.  Decisions allocate nothing and do no
  * I/O.  A snapshot is reference-counted: a connection pins the one that decided
- * it.  Request decisions (method, path, ...) are added beside
- * policy_decide_connect(), on the same compiled endpoints.
+ * it.  Decisions about requests (method, path, ...) are in core_policy_request.h.
  */
 #pragma once
 #include <stdbool.h>
@@ -15,9 +14,8 @@
 #include "core_identity.h"
 #include "core_policy.h"
 
-#define POLICY_REASON_MAX 1024	       /* bytes of a reason, NUL included */
-#define POLICY_HOST_MAX 253	       /* bytes of a host name */
-#define POLICY_CONNECT_MATCHES_MAX 256 /* endpoints looked at for one decision's metadata */
+#define POLICY_REASON_MAX 1024 /* bytes of a reason, NUL included */
+#define POLICY_HOST_MAX 253    /* bytes of a host name */
 
 struct policy_snapshot;
 
