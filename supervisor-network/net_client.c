@@ -213,26 +213,34 @@ void net_client_name(const struct net_client *c, char *buf, size_t size)
 		c->to.path.at ? c->to.path.at : "");
 }
 
-void net_client_report(struct net_client *c, bool denied, const char *stage, const char *group,
-	const char *engine, const char *reason)
+void net_client_report_as(struct net_client *c, const char *policy, bool denied, const char *stage,
+	const char *group, const char *engine, const char *reason)
 {
 	struct net_report r = { .denied = denied,
+		.audit = strcmp(group, "audit") == 0,
 		.stage = stage,
 		.group = group,
 		.engine = engine,
 		.host = c->to.host,
 		.port = c->to.port,
 		.caller = &c->who.caller,
-		.policy = c->pinned ? c->decision->policy : "",
+		.policy = policy,
 		.reason = reason,
 		.source_port = c->question.peer_port,
 		.generation = c->pinned ? policy_snapshot_generation(c->pinned) : 0 };
 
-	if (!c->is_connect) {
+	if (!c->is_connect && c->head) {
 		r.method = c->head->method;
 		r.path = c->to.path;
 	}
 	net_report(c->leaf, &r);
+}
+
+void net_client_report(struct net_client *c, bool denied, const char *stage, const char *group,
+	const char *engine, const char *reason)
+{
+	net_client_report_as(
+		c, c->pinned ? c->decision->policy : "", denied, stage, group, engine, reason);
 }
 
 /* What the client still sends is read and dropped until it closes: a reset would take the answer

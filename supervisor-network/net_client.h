@@ -87,12 +87,17 @@ void net_client_refuse(struct net_client *c, unsigned status, const char *error,
 void net_client_send_and_linger(struct net_client *c, const char *bytes, size_t len);
 void net_client_report(struct net_client *c, bool denied, const char *stage, const char *group,
 	const char *engine, const char *reason);
+/* The same for a request that rules of `policy` decided; group "audit" is always reported. */
+void net_client_report_as(struct net_client *c, const char *policy, bool denied, const char *stage,
+	const char *group, const char *engine, const char *reason);
 /* The request was sent: once for each request, and once for a raw tunnel. */
 void net_client_report_allowed(struct net_client *c);
 /* in holds a whole head: parse and decide it.  May free c. */
 void net_client_take_head(struct net_client *c, size_t head_len);
 /* The same for a head inside a tunnel. */
 void net_client_take_tunnelled(struct net_client *c, size_t head_len);
+/* The host is decided: do the rules allow the request in head, with the path in to?  May free c. */
+void net_client_judge(struct net_client *c);
 /* Read what is there into in; false when the connection has ended or failed. */
 bool net_client_fill(struct net_client *c);
 /* A request was answered: wait for the next one.  May free c. */

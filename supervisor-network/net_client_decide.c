@@ -148,31 +148,6 @@ static void refuse_policy(struct net_client *c)
 	net_client_refuse(c, 403, "policy_denied", detail, reason);
 }
 
-static const char *protocol_name(enum policy_protocol p)
-{
-	static const char *const names[] = { "L4", "tcp", "sql", "rest", "websocket", "graphql",
-		"json-rpc", "mcp" };
-
-	return names[p];
-}
-
-static void refuse_inspection(struct net_client *c)
-{
-	char detail[DETAIL_MAX], reason[256];
-
-	(void) snprintf(detail, sizeof detail,
-		"%s:%u asks for inspection as %s, which this build does not have; it is refused "
-		"rather than relayed unseen",
-		c->to.host, c->to.port, protocol_name(c->decision->inspect_as));
-	(void) snprintf(reason, sizeof reason,
-		"remove `protocol: %s` from rule \"%.64s\" to allow the connection without "
-		"inspection",
-		protocol_name(c->decision->inspect_as), c->decision->policy);
-	net_client_report(c, true, c->is_connect ? "connect-l7-parse-rejection" : "forward-l7-deny",
-		"l7_policy", "policy", detail);
-	net_client_refuse(c, 403, "unsupported_l7_protocol", detail, reason);
-}
-
 static void decide(struct net_client *c)
 {
 	struct net_leaf *n = c->leaf;
@@ -188,8 +163,6 @@ static void decide(struct net_client *c)
 	policy_decide_connect(c->pinned, &q, c->decision);
 	if (!c->decision->allow) {
 		refuse_policy(c);
-	} else if (c->decision->inspect) {
-		refuse_inspection(c);
 	} else if (c->decision->credentialed_uninspected_denied) {
 		net_client_report(c, true, "connect-uninspected-credentials",
 			"uninspected_credentials", "policy",
@@ -201,7 +174,7 @@ static void decide(struct net_client *c)
 	} else if (c->is_connect) {
 		net_client_go(c);
 	} else {
-		net_relay_request(c);
+		net_client_judge(c);
 	}
 }
 

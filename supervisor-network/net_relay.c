@@ -6,6 +6,7 @@
 #include "net_copy.h"
 #include "net_http_body.h"
 #include "net_http_write.h"
+#include "net_upgrade.h"
 
 #define DOWN_SIZE (NET_RESPONSE_HEAD_MAX + NET_BUFFER)
 #define CLIENT_SIZE (NET_RESPONSE_HEAD_MAX + NET_BUFFER + 1024)
@@ -196,15 +197,9 @@ static void drop_in(struct net_exchange *x, size_t n)
 	x->in_len -= n;
 }
 
-static bool is_websocket(const struct net_head *h)
-{
-	return net_head_has_token(h, "upgrade", "websocket") &&
-		net_head_has_token(h, "connection", "upgrade");
-}
-
 static int check_interim(struct net_exchange *x, const struct net_head *h, struct err *e)
 {
-	if (h->status == 101 && !(x->upgrade && is_websocket(h)))
+	if (h->status == 101 && !(x->upgrade && net_upgrade_is_accepted(h)))
 		return err_set(e, EPROTO, "the server switched protocols, which was not asked for");
 	if (h->status < 200 && ++x->informational > NET_INFORMATIONAL_MAX)
 		return err_set(e, EPROTO, "more than %d interim responses", NET_INFORMATIONAL_MAX);
