@@ -65,6 +65,7 @@ static void begin_other(struct net_client *c, enum net_peek what)
 
 void net_client_peek(struct net_client *c)
 {
+	size_t before = c->in_len;
 	enum net_peek what;
 
 	if (!net_client_fill(c)) {
@@ -84,6 +85,8 @@ void net_client_peek(struct net_client *c)
 		/* A server that speaks first, or ends, is no HTTP server. */
 		if (c->upstream && net_stream_has_input(c->upstream))
 			begin_other(c, NET_PEEK_OTHER);
+		else if (!before && c->in_len && !c->decision->inspect)
+			net_client_deadline(c, NET_PEEK_PART_MS);
 		break;
 	case NET_PEEK_TLS:
 	case NET_PEEK_HTTP2:

@@ -1,4 +1,5 @@
 #include "net_peek.h"
+#include <stdbool.h>
 #include <string.h>
 
 #define HTTP2_ENOUGH 8 /* bytes of its preface that nothing else begins with */
@@ -18,6 +19,18 @@ static int is_tls(const unsigned char *b, size_t len)
 	if (b[0] != 0x16 || (len > 1 && b[1] != 3) || (len > 2 && b[2] > 4))
 		return -1;
 	return len > 2;
+}
+
+/* A method that is not in the list, and the beginning of a target. */
+static bool is_request_line(const char *bytes, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && ((bytes[n] >= 'A' && bytes[n] <= 'Z') || bytes[n] == '-'))
+		n++;
+	if (n == 0 || n + 1 >= len || bytes[n] != ' ')
+		return false;
+	return bytes[n + 1] == '/' || (len - n > 5 && memcmp(bytes + n + 1, "http", 4) == 0);
 }
 
 enum net_peek net_peek_classify(const char *bytes, size_t len)
@@ -47,5 +60,5 @@ enum net_peek net_peek_classify(const char *bytes, size_t len)
 		if (r == 0)
 			best = NET_PEEK_MORE;
 	}
-	return best;
+	return is_request_line(bytes, len) ? NET_PEEK_HTTP : best;
 }
