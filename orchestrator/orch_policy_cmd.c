@@ -7,6 +7,7 @@
 #include "core_cleanup.h"
 #include "core_fd.h"
 #include "orch_policy_check.h"
+#include "orch_policy_eval.h"
 
 static int print_default(int argc, char **argv)
 {
@@ -23,6 +24,9 @@ static const struct word {
 } words[] = {
 	{ "check", "[--json] FILE...", orch_policy_check },
 	{ "default", "", print_default },
+	{ "eval", "--policy FILE", orch_policy_eval },
+	{ "glob", "DIALECT PATTERN VALUE | --batch", orch_policy_glob },
+	{ "path", "[--allow-encoded-slash] TARGET | --batch", orch_policy_path },
 };
 
 void orch_policy_out(int fd, const char *text)

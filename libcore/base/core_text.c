@@ -174,8 +174,17 @@ int text_to_u64(const char *s, size_t len, uint64_t min, uint64_t max, uint64_t 
 bool text_is_utf8(const char *s, size_t len)
 {
 	for (size_t i = 0; i < len;) {
-		size_t n = utf8_len((const unsigned char *) s + i, len - i);
+		uint64_t word = ~0ull;
+		size_t n;
 
+		/* Eight bytes of ASCII at a time. */
+		if (len - i >= sizeof word)
+			(void) memcpy(&word, s + i, sizeof word);
+		if (!(word & 0x8080808080808080u)) {
+			i += sizeof word;
+			continue;
+		}
+		n = utf8_len((const unsigned char *) s + i, len - i);
 		if (n == 0)
 			return false;
 		i += n;

@@ -227,7 +227,7 @@ static void say_rest(struct text *t, const struct nearest *n, const struct polic
 	else if (n->rule && n->in == DIFFERS_METHOD)
 		text_addf(t, " allows this path with %.40s, not with ", n->rule->method);
 	else if (n->rule && n->in == DIFFERS_QUERY)
-		text_add(t, " allows this path with another query than that of ");
+		text_add(t, " allows this path only with the query that it lists, not ");
 	else if (n->rule)
 		text_addf(t, " allows this method on %.200s, not ", n->rule->path.text);
 	else
@@ -237,9 +237,9 @@ static void say_rest(struct text *t, const struct nearest *n, const struct polic
 		preset ? "; write rules: instead, with \"- allow: {method: "
 		       : "; add \"- allow: {method: ");
 	add_bytes(t, q->method);
-	text_add(t, ", path: \\\"");
+	text_add(t, ", path: \"");
 	add_bytes(t, q->path);
-	text_add(t, "\\\"}\" to allow it");
+	text_add(t, "\"}\" to allow it");
 }
 
 static void say_rpc(struct text *t, const struct policy_endpoint *ep,

@@ -37,6 +37,7 @@ struct check { /* what every validating function is handed */
 	struct policy_report *report;
 	enum policy_strictness strictness;
 	struct trail trail;
+	bool lenient; /* problems of this part are warnings: the reference loads it (spec/policy 5) */
 };
 
 /* The path is the trail, with ".field" when field is not NULL; the place that of at. */

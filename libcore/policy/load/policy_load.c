@@ -58,7 +58,7 @@ void check_error(struct check *c, const char *code, const void *at, const char *
 	va_start(ap, fmt);
 	(void) vsnprintf(problem, sizeof problem, fmt, ap);
 	va_end(ap);
-	complain(c, POLICY_ERROR, code, at, field, hint, problem);
+	complain(c, c->lenient ? POLICY_WARNING : POLICY_ERROR, code, at, field, hint, problem);
 }
 
 void check_warn(struct check *c, const char *code, const void *at, const char *field,
@@ -159,19 +159,29 @@ int policy_doc_new(const char *name, struct policy_doc **ret, struct err *e)
 	return 0;
 }
 
+static const struct policy_problem *first_error(const struct policy_report *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (r->at[i].level == POLICY_ERROR)
+			return &r->at[i];
+	return NULL;
+}
+
 int policy_doc_finish(struct check *c, struct err *e)
 {
+	const struct policy_problem *first;
+
 	if (c->doc->pb) {
 		sort_maps(c->doc);
 		policy_check(c);
 	}
 	if (!c->report->n_errors)
 		return 0;
-	if (c->report->n)
+	first = first_error(c->report);
+	if (first)
 		return err_set(e, EINVAL, "%s: %zu problem%s; the first: %s%s%s", c->doc->name,
-			c->report->n_errors, c->report->n_errors == 1 ? "" : "s",
-			c->report->at[0].path, c->report->at[0].path[0] ? ": " : "",
-			c->report->at[0].problem);
+			c->report->n_errors, c->report->n_errors == 1 ? "" : "s", first->path,
+			first->path[0] ? ": " : "", first->problem);
 	return err_set(e, EINVAL, "%s: %zu problems", c->doc->name, c->report->n_errors);
 }
 

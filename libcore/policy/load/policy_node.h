@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include "core_policy.h"
 
-#define NODES_MAX 400000
+#define NODES_MAX 1000000
 
 enum node_kind { NODE_SCALAR, NODE_LIST, NODE_MAP };
 
