@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "net_client.h"
+#include "net_credential.h"
 #include "net_destination.h"
 #include "net_forward.h"
 #include "net_policy.h"
@@ -184,14 +185,18 @@ static void decide(struct net_client *c)
 		refuse_policy(c);
 	} else if (c->decision->inspect) {
 		refuse_inspection(c);
-	} else if (c->decision->credentialed_uninspected_denied) {
+	} else if (c->decision->credentialed_uninspected_denied ||
+		(c->is_connect && c->decision->uninspected_unpermitted &&
+			net_credential_covers(n, c->to.host, c->to.port))) {
 		net_client_report(c, true, "connect-uninspected-credentials",
 			"uninspected_credentials", "policy",
 			"credentialed endpoint without inspection");
 		net_client_refuse(c, 403, "uninspected_credentials",
 			"credentialed endpoint requires L7 inspection; raw tunnel is not "
 			"explicitly allowed",
-			"");
+			"a credential belongs to this endpoint: give it `protocol: rest` with "
+			"access or "
+			"rules, or set allow_uninspected_credentials: true");
 	} else if (net_forward_can_reuse(c)) {
 		net_forward_start(c);
 	} else {

@@ -5,7 +5,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "core_secret.h"
+#include "net_credential.h"
 #include "net_http_forward.h"
+#include "net_refuse.h"
 
 #define OUT_SIZE (NET_RESPONSE_HEAD_MAX + NET_BUFFER + 1024)
 #define UP_SIZE (NET_HEAD_MAX + NET_BUFFER + 1024)
@@ -26,6 +29,7 @@ struct net_forward {
 	uint64_t request_left, response_left;
 	bool request_done, response_head_done, response_done, close_after, upstream_close, is_head;
 	unsigned informational;
+	size_t secret; /* bytes of up to wipe once they are sent */
 
 	struct out to_up, to_client;
 	size_t in_len; /* of response bytes not yet looked at */
@@ -41,10 +45,17 @@ static void on_upstream(void *owner, int fd, unsigned ready)
 	pump(owner);
 }
 
+static void wipe(struct net_forward *f)
+{
+	secret_wipe(f->up, f->secret);
+	f->secret = 0;
+}
+
 void net_forward_free(struct net_forward *f)
 {
 	if (!f)
 		return;
+	wipe(f);
 	loop_io_free(f->io);
 	core_closep(&f->fd);
 	free(f);
@@ -79,6 +90,7 @@ static int adopt(struct net_client *c, struct err *e)
 			return err_set(e, ENOMEM, "forward request");
 		f->io = NULL;
 		f->fd = -1;
+		f->secret = 0;
 	}
 	f->reused = f->fd >= 0;
 	if (f->reused)
@@ -123,8 +135,34 @@ static void shift(struct net_client *c, size_t n)
 	c->in_len -= n;
 }
 
+static void refuse_credential(struct net_client *c, const struct net_credential_refusal *why)
+{
+	char answer[NET_REFUSAL_MAX];
+	struct text t;
+
+	text_init(&t, answer, sizeof answer);
+	net_credential_answer(why, false, &t);
+	net_client_report(c, true, "forward", "credentials", why->engine, why->reason);
+	net_client_send_and_linger(c, answer, t.len);
+}
+
+/* The last step before the first byte goes upstream. false: refused, c may be gone. */
+static bool inject(struct net_client *c, struct net_injected **ret)
+{
+	struct net_credential_where at = { c->to.host, c->to.port, c->to.path };
+	struct net_credential_refusal why;
+
+	if (net_credential_apply(c->leaf, &at, c->head, &c->to.path,
+		    c->to.has_query ? &c->to.query : NULL, ret, &why) == 0)
+		return true;
+	refuse_credential(c, &why);
+	return false;
+}
+
 void net_forward_start(struct net_client *c)
 {
+	struct net_injected *injected;
+	struct net_slice path = c->to.path;
 	struct err e = { 0 };
 	struct text t;
 
@@ -134,9 +172,15 @@ void net_forward_start(struct net_client *c)
 		return;
 	}
 	reset(c);
+	if (!inject(c, &injected))
+		return;
 	text_init(&t, c->forward->up, sizeof c->forward->up);
 	net_forward_request(c->head, &c->to, &c->body, &t);
+	c->forward->secret = injected ? t.len : 0;
+	net_injected_done(c->leaf, injected);
+	c->to.path = path; /* for the report: as the workload wrote it */
 	if (t.cut) {
+		wipe(c->forward);
 		net_client_refuse(c, 400, "malformed_request", "the request head is too large", "");
 		return;
 	}
@@ -198,6 +242,8 @@ static int pump_up(struct net_client *c, struct err *e)
 		return f->upstream_eof || r == -EPIPE || r == -ECONNRESET
 			? 0
 			: err_set(e, -r, "send the request");
+	if (r > 0)
+		wipe(f);
 	if (r == 0 || f->request_done)
 		return 0;
 	if (c->in_len == 0 && !net_client_fill(c))

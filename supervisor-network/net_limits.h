@@ -45,3 +45,7 @@
 #define NET_EVENTS_PER_S 2000 /* further ones are counted, and the count reported */
 #define NET_EVENTS_QUEUE_MAX \
 	(256 * 1024) /* bytes on the control channel before events are dropped */
+
+/* credentials */
+#define NET_LOCKED_BYTES (64 * 1024 * 1024) /* RLIMIT_MEMLOCK asked for */
+#define NET_INJECTED_BYTES (64 * 1024)	    /* all rewritten parts of one head */

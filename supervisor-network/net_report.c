@@ -1,5 +1,6 @@
 #include "net_report.h"
 #include <stdio.h>
+#include "core_credential.h"
 #include "core_event.h"
 #include "ipc_network.h"
 
@@ -44,6 +45,18 @@ static char *slice_text(struct event *ev, struct net_slice s)
 	return event_textf(ev, "%.*s", (int) (s.len < 512 ? s.len : 512), s.at ? s.at : "");
 }
 
+/* No query, no placeholder. */
+static char *path_text(struct event *ev, struct net_slice s)
+{
+	char buf[512];
+	struct text t;
+
+	text_init(&t, buf, sizeof buf);
+	if (s.at)
+		credential_redact_target(s.at, s.len, &t);
+	return event_text(ev, buf);
+}
+
 void net_report(struct net_leaf *n, const struct net_report *r)
 {
 	struct event ev;
@@ -67,7 +80,7 @@ void net_report(struct net_leaf *n, const struct net_report *r)
 	ev.msg.source_port = r->source_port;
 	ev.msg.generation = r->generation;
 	ev.msg.method = slice_text(&ev, r->method);
-	ev.msg.path = slice_text(&ev, r->path);
+	ev.msg.path = path_text(&ev, r->path);
 	if (r->caller) {
 		ev.msg.binary = event_text(&ev, r->caller->exe);
 		ev.msg.pid = (uint32_t) r->caller->pid;

@@ -114,9 +114,11 @@ static void take_metadata(const struct policy_endpoint *ep, bool *have, struct p
 		d->inspect = true;
 		d->inspect_as = ep->protocol;
 	}
-	if (pb->provider_credentialed && !pb->allow_uninspected_credentials &&
-		(!is_inspected(ep->protocol) || ep->tls == POLICY_TLS_SKIP))
-		d->credentialed_uninspected_denied = true;
+	if (!pb->allow_uninspected_credentials &&
+		(!is_inspected(ep->protocol) || ep->tls == POLICY_TLS_SKIP)) {
+		d->uninspected_unpermitted = true;
+		d->credentialed_uninspected_denied |= pb->provider_credentialed;
+	}
 	if (*have || !(ep->protocol != POLICY_L4 || pb->tls[0] || ep->has_ips))
 		return;
 	*have = true;
@@ -232,7 +234,7 @@ void policy_decide_connect(const struct policy_snapshot *s, const struct policy_
 
 	ret->allow = ret->inspect = ret->credentialed_uninspected_denied = ret->exact_declared =
 		false;
-	ret->has_allowed_ips = ret->allowed_ips_bad = false;
+	ret->has_allowed_ips = ret->allowed_ips_bad = ret->uninspected_unpermitted = false;
 	ret->generation = s->generation;
 	ret->policy = "";
 	ret->endpoint = ret->n_allowed_ips = 0;

@@ -213,6 +213,7 @@ static void differ_l7(struct text *t, const endpoint_msg *a, const endpoint_msg 
 		b->websocket_credential_rewrite);
 	(void) differ_flag(t, "request_body_credential_rewrite", a->request_body_credential_rewrite,
 		b->request_body_credential_rewrite);
+	(void) differ_flag(t, "scrub_responses", a->scrub_responses, b->scrub_responses);
 	(void) differ_text(t, "credential_signing", a->credential_signing, b->credential_signing);
 	(void) differ_text(t, "signing_service", a->signing_service, b->signing_service);
 	(void) differ_text(t, "signing_region", a->signing_region, b->signing_region);
