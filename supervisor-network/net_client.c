@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "core_credential.h"
 #include "net_copy.h"
 #include "net_refuse.h"
 #include "net_relay.h"
@@ -203,14 +204,18 @@ void net_client_close_stale(struct net_leaf *n, uint64_t generation)
 
 void net_client_name(const struct net_client *c, char *buf, size_t size)
 {
+	char path[257];
+	struct text t;
+
 	if (c->is_connect) {
 		(void) snprintf(buf, size, "CONNECT %s:%u", c->to.host, c->to.port);
 		return;
 	}
-	(void) snprintf(buf, size, "%.*s %s:%u%.*s", (int) (c->head->method.len % 32),
-		c->head->method.at ? c->head->method.at : "", c->to.host, c->to.port,
-		(int) (c->to.path.len < 256 ? c->to.path.len : 256),
-		c->to.path.at ? c->to.path.at : "");
+	text_init(&t, path, sizeof path);
+	if (c->to.path.at)
+		credential_redact_target(c->to.path.at, c->to.path.len, &t);
+	(void) snprintf(buf, size, "%.*s %s:%u%s", (int) (c->head->method.len % 32),
+		c->head->method.at ? c->head->method.at : "", c->to.host, c->to.port, path);
 }
 
 void net_client_report_as(struct net_client *c, const char *policy, bool denied, const char *stage,

@@ -43,10 +43,15 @@ struct net_client {
 	bool served;	   /* a request was answered on this connection before */
 
 	/* the request that is being decided */
-	bool is_connect;       /* only ever the first one */
-	bool tunnelled;	       /* requests come inside a tunnel: host and port of `to` are fixed */
-	bool secure;	       /* inside TLS */
-	bool upgrade;	       /* asks for WebSocket */
+	bool is_connect;      /* only ever the first one */
+	bool tunnelled;	      /* requests come inside a tunnel: host and port of `to` are fixed */
+	bool secure;	      /* inside TLS */
+	bool upgrade;	      /* asks for WebSocket */
+	struct {	      /* what its credentials ask for */
+		bool scan;    /* of the body: no placeholder may pass */
+		bool rewrite; /* of the body: placeholders are replaced */
+		bool scrub;   /* of the response: what was injected is blanked */
+	} care;
 	struct net_head *head; /* slices of in */
 	struct net_target to;  /* path and query: slices of in, or of canonical */
 	char *canonical;

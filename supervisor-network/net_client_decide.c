@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "net_client.h"
 #include "net_copy.h"
+#include "net_credential.h"
 #include "net_destination.h"
 #include "net_policy.h"
 #include "net_refuse.h"
@@ -163,14 +164,18 @@ static void decide(struct net_client *c)
 	policy_decide_connect(c->pinned, &q, c->decision);
 	if (!c->decision->allow) {
 		refuse_policy(c);
-	} else if (c->decision->credentialed_uninspected_denied) {
+	} else if (c->decision->credentialed_uninspected_denied ||
+		(c->is_connect && c->decision->uninspected_unpermitted &&
+			net_credential_covers(n, c->to.host, c->to.port))) {
 		net_client_report(c, true, "connect-uninspected-credentials",
 			"uninspected_credentials", "policy",
 			"credentialed endpoint without inspection");
 		net_client_refuse(c, 403, "uninspected_credentials",
 			"credentialed endpoint requires L7 inspection; raw tunnel is not "
 			"explicitly allowed",
-			"");
+			"a credential belongs to this endpoint: give it `protocol: rest` with "
+			"access or "
+			"rules, or set allow_uninspected_credentials: true");
 	} else if (c->is_connect) {
 		net_client_go(c);
 	} else {

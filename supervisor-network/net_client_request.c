@@ -7,6 +7,7 @@
 #include "core_policy_request.h"
 #include "net_authority.h"
 #include "net_client.h"
+#include "net_credential.h"
 #include "net_refuse.h"
 #include "net_relay.h"
 #include "net_report.h"
@@ -231,6 +232,17 @@ static void report(struct net_client *c, const struct judged *j)
 		"l7", d->reason);
 }
 
+static void take_care(struct net_client *c, const struct judged *j)
+{
+	const struct policy_route *r = &j->decision.route;
+	bool inspect = c->decision->inspect;
+
+	c->care.rewrite = inspect && r->request_body_credential_rewrite;
+	c->care.scrub = inspect && r->scrub_responses;
+	c->care.scan = net_credential_scans(c->leaf, inspect && r->provider_credentialed,
+		inspect ? r->allow_uninspected_credentials : !c->decision->uninspected_unpermitted);
+}
+
 void net_client_judge(struct net_client *c)
 {
 	static struct judged j; /* large; one loop, not kept between calls */
@@ -250,6 +262,7 @@ void net_client_judge(struct net_client *c)
 	if (!canonicalise(c, &j) || (c->decision->inspect && !obey(c, &j, upgrade)))
 		return;
 	c->upgrade = upgrade == NET_UPGRADE_WEBSOCKET;
+	take_care(c, &j);
 	report(c, &j);
 	if (adopt_path(c, &j))
 		net_relay_request(c);

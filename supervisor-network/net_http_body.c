@@ -12,7 +12,7 @@ void net_carry_init(struct net_carry *c, const struct net_body *from, bool is_re
 	*c = (struct net_carry){ .from = *from, .to_chunks = to_chunks, .left = from->length };
 	c->chunks.any_trailer = !is_request;
 	c->chunks.keep = keep;
-	c->read = c->done = from->framing == NET_BODY_NONE ||
+	c->read = c->flushed = c->done = from->framing == NET_BODY_NONE ||
 		(from->framing == NET_BODY_LENGTH && from->length == 0);
 }
 
@@ -20,6 +20,8 @@ static size_t room(const struct net_carry *c, const struct net_bytes *out)
 {
 	size_t free = out->size - out->len, overhead = c->to_chunks ? NET_CARRY_OVERHEAD : 0;
 
+	overhead += c->scan ? CREDENTIAL_SCAN_HELD_MAX : 0;
+	overhead += c->scrub ? credential_scrub_held_max(c->scrub) : 0;
 	if (free <= overhead)
 		return 0;
 	return free - overhead < STEP_MAX ? free - overhead : STEP_MAX;
@@ -29,6 +31,33 @@ static void put(struct net_bytes *out, const char *bytes, size_t len)
 {
 	(void) memcpy(out->at + out->len, bytes, len);
 	out->len += len;
+}
+
+static int put_data(
+	struct net_carry *c, const char *bytes, size_t len, struct net_bytes *out, struct err *e)
+{
+	size_t n = len;
+
+	if (c->scan && !credential_scan_feed(c->scan, bytes, len, out->at + out->len, &n))
+		return err_set(e, EACCES,
+			"the body holds a credential's placeholder, which is replaced in bodies "
+			"only where request_body_credential_rewrite is on");
+	if (c->scrub)
+		credential_scrub_feed(c->scrub, bytes, len, out->at + out->len, &n);
+	if (c->scan || c->scrub)
+		out->len += n;
+	else
+		put(out, bytes, len);
+	return 0;
+}
+
+static void put_held(struct net_carry *c, struct net_bytes *out)
+{
+	if (c->scan)
+		out->len += credential_scan_finish(c->scan, out->at + out->len);
+	if (c->scrub)
+		out->len += credential_scrub_finish(c->scrub, out->at + out->len);
+	c->flushed = true;
 }
 
 /* Data runs of one step, one behind the other; the number of bytes taken from in. */
@@ -42,7 +71,8 @@ static int take(struct net_carry *c, const char *in, size_t len, size_t *ret_use
 	if (c->from.framing != NET_BODY_CHUNKED) {
 		if (c->from.framing == NET_BODY_LENGTH && len > c->left)
 			len = (size_t) c->left;
-		put(out, in, len);
+		if (put_data(c, in, len, out, e) < 0)
+			return -e->code;
 		c->left -= c->from.framing == NET_BODY_LENGTH ? len : 0;
 		c->read = c->from.framing == NET_BODY_LENGTH && c->left == 0;
 		*ret_used = len;
@@ -52,7 +82,8 @@ static int take(struct net_carry *c, const char *in, size_t len, size_t *ret_use
 		if (net_chunked_next(&c->chunks, in + *ret_used, len - *ret_used, &used, &data, e) <
 			0)
 			return -e->code;
-		put(out, data.at, data.len);
+		if (data.len && put_data(c, data.at, data.len, out, e) < 0)
+			return -e->code;
 		*ret_used += used;
 	}
 	c->read = net_chunked_is_done(&c->chunks);
@@ -122,14 +153,19 @@ int net_carry(struct net_carry *c, const char *in, size_t len, size_t *ret_used,
 	*ret_used = 0;
 	if (len > max)
 		len = max;
-	if (!c->read && len) {
+	if (!c->flushed && (c->read ? max > 0 : len > 0)) {
 		if (c->to_chunks)
 			out->len += SIZE_LINE;
-		r = take(c, in, len, ret_used, out, e);
-		if (r == 0 && c->to_chunks)
+		if (!c->read)
+			r = take(c, in, len, ret_used, out, e);
+		if (r < 0)
+			return r;
+		if (c->read)
+			put_held(c, out);
+		if (c->to_chunks)
 			close_chunk(out, begin);
 	}
-	if (r == 0 && c->read && !c->done)
+	if (c->flushed && !c->done)
 		r = write_end(c, out, e);
 	return r;
 }
@@ -137,6 +173,6 @@ int net_carry(struct net_carry *c, const char *in, size_t len, size_t *ret_used,
 bool net_carry_at_end(struct net_carry *c)
 {
 	if (c->from.framing == NET_BODY_TO_END)
-		c->read = c->done = true;
-	return c->done;
+		c->read = true;
+	return c->read;
 }

@@ -69,10 +69,14 @@ void net_write_request(const struct net_write_request *w, struct text *t)
 	for (size_t i = 0; i < h->n_fields; i++) {
 		if (net_slice_ieq(h->fields[i].name, "host") || stays_here(h, &h->fields[i]))
 			continue;
+		if (w->identity && net_slice_ieq(h->fields[i].name, "accept-encoding"))
+			continue;
 		via |= net_slice_ieq(h->fields[i].name, "via");
 		add_field(t, &h->fields[i]);
 	}
 	add_framing(t, w->body);
+	if (w->identity)
+		text_add(t, "Accept-Encoding: identity\r\n");
 	if (!via)
 		text_add(t, "Via: 1.1 openshell-sandbox\r\n");
 	add_connection(t, w->upgrade, false);

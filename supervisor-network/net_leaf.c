@@ -7,6 +7,7 @@
 #include "ipc_network.h"
 #include "ipc_network.pb-c.h"
 #include "net_client.h"
+#include "net_credential.h"
 #include "net_identity.h"
 #include "net_listen.h"
 #include "net_policy.h"
@@ -128,6 +129,14 @@ static int on_NET_NAMESERVERS(void *owner, const struct channel_msg *m, int *fds
 	return r;
 }
 
+static int on_NET_CREDENTIALS(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+{
+	struct net_leaf *n = owner;
+
+	(void) m;
+	return net_credential_take(n, fds[0], e);
+}
+
 static int on_NET_STOP(void *owner, const struct channel_msg *m, int *fds, struct err *e)
 {
 	struct net_leaf *n = owner;
@@ -212,6 +221,7 @@ void net_leaf_free(struct net_leaf *n)
 	net_identity_free(n->identity);
 	net_policy_free(n->policy);
 	net_resolve_free(n->resolve);
+	net_credential_free(n);
 	loop_timer_free(n->tick);
 	channel_free(n->up);
 	free(n);

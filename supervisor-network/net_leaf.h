@@ -15,6 +15,7 @@
 #include "net_limits.h"
 
 struct net_client;
+struct net_credentials;
 struct net_identity;
 struct net_listen;
 struct net_policy;
@@ -29,6 +30,7 @@ struct net_leaf {
 	struct net_identity *identity;
 	struct net_policy *policy;
 	struct net_resolve *resolve;
+	struct net_credentials *credentials; /* NULL: none were given */
 
 	struct net_client *clients; /* doubly linked */
 	size_t n_clients;

@@ -12,6 +12,7 @@
 #define NET_HEAD_MAX 8192	    /* bytes of a request head to the proxy (431 beyond) */
 #define NET_TUNNEL_HEAD_MAX 16384   /* bytes of a request head inside a tunnel (431 beyond) */
 #define NET_RESPONSE_HEAD_MAX 16384 /* bytes of a response head (502 beyond) */
+#define NET_SENT_HEAD_MAX 32768	    /* bytes of a request head as it goes upstream */
 #define NET_FIELDS_MAX 128	    /* header fields */
 #define NET_PATH_MAX 4096	    /* bytes of a request path */
 #define NET_CHUNK_LINE_MAX 1024	    /* bytes of a chunk-size line, extensions included */
@@ -50,3 +51,7 @@
 #define NET_EVENTS_PER_S 2000 /* further ones are counted, and the count reported */
 #define NET_EVENTS_QUEUE_MAX \
 	(256 * 1024) /* bytes on the control channel before events are dropped */
+
+/* credentials */
+#define NET_LOCKED_BYTES (64 * 1024 * 1024) /* RLIMIT_MEMLOCK asked for */
+#define NET_INJECTED_BYTES (64 * 1024)	    /* all rewritten parts of one head */

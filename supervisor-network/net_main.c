@@ -24,10 +24,16 @@
 
 #define UID_LAST 4294967294u
 
-/* Two descriptors a client, and some. */
-static void raise_descriptor_limit(void)
+/* Two descriptors a client, and some; credentials and scrubbers in locked memory. */
+static void raise_limits(void)
 {
-	struct rlimit l;
+	struct rlimit l, lock = { NET_LOCKED_BYTES, NET_LOCKED_BYTES };
+
+	if (getrlimit(RLIMIT_MEMLOCK, &l) == 0 && l.rlim_cur < lock.rlim_cur &&
+		setrlimit(RLIMIT_MEMLOCK, &lock) < 0) {
+		l.rlim_cur = l.rlim_max;
+		(void) setrlimit(RLIMIT_MEMLOCK, &l);
+	}
 
 	if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
 		l.rlim_cur = l.rlim_max;
@@ -59,7 +65,7 @@ static int run(uint32_t uid, uint32_t gid, struct err *e)
 
 	(void) setsid();
 	(void) signal(SIGPIPE, SIG_IGN);
-	raise_descriptor_limit();
+	raise_limits();
 	if ((r = fd_close_all_but(IPC_FD, e)) < 0 ||
 		(r = loop_new(&loop, e)) < 0 ||		  /* opens epoll before seccomp */
 		(r = net_leaf_new(loop, &leaf, e)) < 0 || /* c-ares reads its files */

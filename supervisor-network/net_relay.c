@@ -3,14 +3,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "core_secret.h"
 #include "net_copy.h"
+#include "net_credential.h"
 #include "net_http_body.h"
 #include "net_http_write.h"
+#include "net_refuse.h"
 #include "net_upgrade.h"
 
 #define DOWN_SIZE (NET_RESPONSE_HEAD_MAX + NET_BUFFER)
 #define CLIENT_SIZE (NET_RESPONSE_HEAD_MAX + NET_BUFFER + 1024)
-#define UP_SIZE (NET_TUNNEL_HEAD_MAX + NET_BUFFER + 1024)
+#define UP_SIZE (NET_SENT_HEAD_MAX + NET_BUFFER)
 
 struct net_exchange {
 	struct net_carry request, response;
@@ -21,16 +24,28 @@ struct net_exchange {
 	unsigned informational;
 	size_t head_len; /* of the request, in up */
 	size_t in_len;	 /* of response bytes not yet looked at */
+	struct credential_scan scan;
+	struct credential_scrub *scrub; /* what may not come back */
+	bool secret;			/* head_len bytes of up hold a credential */
 	char *trailers[2];
 	char up[UP_SIZE], client[CLIENT_SIZE], in[DOWN_SIZE];
 };
 
 static void pump(struct net_client *c);
 
+static void wipe(struct net_exchange *x)
+{
+	if (x->secret)
+		secret_wipe(x->up, x->head_len);
+	x->secret = false;
+}
+
 void net_exchange_free(struct net_exchange *x)
 {
 	if (!x)
 		return;
+	wipe(x);
+	credential_scrub_free(x->scrub);
 	free(x->trailers[0]);
 	free(x->trailers[1]);
 	free(x);
@@ -76,6 +91,7 @@ static struct net_exchange *exchange_new(struct net_client *c)
 	x->upgrade = c->upgrade;
 	net_carry_init(&x->request, &c->body, true, c->body.framing == NET_BODY_CHUNKED,
 		trailers_for(x, 0, &c->body));
+	x->request.scan = c->care.scan ? &x->scan : NULL;
 	return x;
 }
 
@@ -97,7 +113,19 @@ void net_relay_request(struct net_client *c)
 	net_client_go(c);
 }
 
-static bool write_head(struct net_client *c)
+static void refuse_credential(struct net_client *c, const struct net_credential_refusal *why)
+{
+	char answer[NET_REFUSAL_MAX];
+	struct text t;
+
+	text_init(&t, answer, sizeof answer);
+	net_credential_answer(why, c->tunnelled, &t);
+	net_client_report(c, true, c->tunnelled ? "connect-l7" : "forward", "credentials",
+		why->engine, why->reason);
+	net_client_send_and_linger(c, answer, t.len);
+}
+
+static bool write_head(struct net_client *c, bool injected)
 {
 	struct net_exchange *x = c->exchange;
 	struct net_write_request w = { .head = c->head,
@@ -105,14 +133,44 @@ static bool write_head(struct net_client *c)
 		.body = &c->body,
 		.default_port = c->secure ? 443 : 80,
 		.via = !c->tunnelled,
+		.identity = injected && c->care.scrub,
 		.upgrade = c->upgrade,
 		.minor = c->tunnelled ? c->head->minor : 1 };
 	struct text t;
 
-	text_init(&t, x->up, NET_TUNNEL_HEAD_MAX + 1024);
+	text_init(&t, x->up, NET_SENT_HEAD_MAX);
 	net_write_request(&w, &t);
 	x->to_up.len = x->head_len = t.len;
 	return !t.cut;
+}
+
+/* The last step before the first byte goes upstream: credentials, and the head.  false: answered. */
+static bool prepare_head(struct net_client *c)
+{
+	struct net_credential_where at = { c->to.host, c->to.port, c->to.path };
+	struct net_exchange *x = c->exchange;
+	struct net_slice path = c->to.path;
+	struct net_credential_refusal why;
+	struct net_injected *injected;
+	struct err e = { 0 };
+	bool fits;
+
+	if (net_credential_apply(c->leaf, &at, c->head, &c->to.path,
+		    c->to.has_query ? &c->to.query : NULL, &injected, &why) < 0) {
+		refuse_credential(c, &why);
+		return false;
+	}
+	x->secret = injected != NULL;
+	fits = write_head(c, injected != NULL);
+	if (injected && c->care.scrub && net_injected_scrub(injected, &x->scrub, &e) < 0)
+		fits = false;
+	net_injected_done(c->leaf, injected);
+	c->to.path = path; /* for the report: as the workload wrote it */
+	if (!fits)
+		net_client_refuse(c, e.code ? 503 : 400,
+			e.code ? "out_of_memory" : "malformed_request",
+			e.code ? e.text : "the request head is too large", "");
+	return fits;
 }
 
 void net_relay_connected(struct net_client *c)
@@ -129,10 +187,8 @@ void net_relay_connected(struct net_client *c)
 		return;
 	}
 	c->exchange->reused = c->upstream_reused;
-	if (!write_head(c)) {
-		net_client_refuse(c, 400, "malformed_request", "the request head is too large", "");
+	if (!prepare_head(c))
 		return;
-	}
 	net_client_report_allowed(c);
 	/* The head's slices are gone now; what is needed of them was taken. */
 	shift(c, c->head->len);
@@ -182,6 +238,8 @@ static int pump_up(struct net_client *c, struct err *e)
 	r = x->up_broken ? 0 : flush(c->upstream, &x->to_up);
 	if (r < 0)
 		x->up_broken = true; /* its answer may be there nevertheless */
+	if (r > 0 && !(x->reused && x->is_safe))
+		wipe(x);
 	if (r <= 0 || x->request.done)
 		return r > 0 && pending;
 	if (!x->request.read && c->in_len == 0 && !net_client_fill(c))
@@ -219,9 +277,12 @@ static struct net_body body_out(const struct net_exchange *x, const struct net_b
 static int take_head(struct net_exchange *x, const struct net_head *h, struct err *e)
 {
 	struct net_body in, out;
+	bool scrub_body = false;
 	struct text t;
 
 	if (net_body_of_response(h, x->is_head, &in, e) < 0 || check_interim(x, h, e) < 0)
+		return -e->code;
+	if (x->scrub && net_credential_scrub_head(x->scrub, x->in, h->len, h, &scrub_body, e) < 0)
 		return -e->code;
 	out = body_out(x, &in);
 	x->upstream_close |= h->minor == 0 || net_head_has_token(h, "connection", "close");
@@ -243,6 +304,7 @@ static int take_head(struct net_exchange *x, const struct net_head *h, struct er
 	x->head_done = true;
 	net_carry_init(
 		&x->response, &in, false, out.framing == NET_BODY_CHUNKED, trailers_for(x, 1, &in));
+	x->response.scrub = scrub_body ? x->scrub : NULL;
 	return 0;
 }
 
@@ -277,6 +339,8 @@ static int read_upstream(struct net_client *c)
 	if (n == 0)
 		x->upstream_eof = true;
 	x->any_response |= n > 0;
+	if (n > 0 && x->to_up.len == 0)
+		wipe(x); /* it is not sent again */
 	x->in_len += (size_t) n;
 	return 1;
 }
@@ -349,7 +413,11 @@ static void fail(struct net_client *c, const struct err *why)
 		net_client_free(c); /* a cut connection is the only way to say it now */
 		return;
 	}
-	if (why->code == EBADMSG && !x->any_response) {
+	if (why->code == EACCES) {
+		net_client_report(c, true, "connect-uninspected-credentials",
+			"uninspected_credentials", "credentials", why->text);
+		net_client_refuse(c, 403, "uninspected_credentials", why->text, "");
+	} else if (why->code == EBADMSG && !x->any_response) {
 		net_client_refuse(c, 400, "malformed_request", why->text, "");
 	} else if (x->any_response) {
 		(void) snprintf(detail, sizeof detail, "response of %s:%u was refused", c->to.host,

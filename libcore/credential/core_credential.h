@@ -30,6 +30,8 @@
 #define CREDENTIAL_VALUE_MAX 8192	   /* bytes */
 #define CREDENTIAL_VALUES_MAX (256 * 1024) /* bytes, all values of one snapshot */
 #define CREDENTIAL_ENDPOINTS_MAX 32	   /* of one credential */
+#define CREDENTIAL_ENDPOINTS_ALL_MAX 1024  /* of all credentials */
+#define CREDENTIAL_BUNDLE_MAX (384 * 1024) /* bytes of a snapshot on its way to the network leaf */
 #define CREDENTIAL_HANDLE_LEN 64	   /* lower-case hex digits */
 #define CREDENTIAL_IDENTITY_MAX 256	   /* bytes */
 #define CREDENTIAL_GENERATIONS_MAX 8	   /* snapshots kept, the current one included */

@@ -82,6 +82,7 @@ static void fill_route(const struct policy_endpoint *ep, struct policy_route *r)
 	r->request_body_credential_rewrite = pb->request_body_credential_rewrite;
 	r->allow_uninspected_credentials = pb->allow_uninspected_credentials;
 	r->provider_credentialed = pb->provider_credentialed;
+	r->scrub_responses = pb->scrub_responses;
 	r->graphql_messages = ep->graphql_messages;
 	r->strict_tool_names =
 		!pb->mcp || !pb->mcp->_strict_tool_names_case || pb->mcp->strict_tool_names;

@@ -17,6 +17,7 @@ enum net_state {
 #define NET_ANY 0xfu
 
 /* Orchestrator to network leaf; state kept by the leaf.
+ * NET_CREDENTIALS carries NetCredentials (sealed memfd), all of them, before NET_ENTRYPOINT and at each change.
  * NET_HOSTS carries the text of the workload's /etc/hosts (sealed memfd).
  * NET_ENTRYPOINT says that the workload exists (held): resolve the binaries that the policy names
  * through the identity channel, open the gate, answer NET_READY.  A later one changes the pid. */
@@ -30,7 +31,8 @@ enum net_state {
 	X(NET_ENTRYPOINT, 7, 0, 16, 0, NET_CONFIGURED | NET_SERVING) \
 	X(NET_NAMESERVERS, 8, 0, 4096, 0, \
 		NET_CONFIGURED | NET_SERVING) /* NetConfigure, nameservers only */ \
-	X(NET_STOP, 9, 0, 0, 0, NET_ANY)
+	X(NET_STOP, 9, 0, 0, 0, NET_ANY)                                                          \
+	X(NET_CREDENTIALS, 12, 0, 0, 1, NET_CONFIGURED | NET_SERVING)
 
 /* Network leaf to orchestrator; state kept by the orchestrator. */
 #define NET_ANSWERS(X) \

@@ -96,17 +96,60 @@ TEST(the_end_of_a_body_waits_for_room)
 	size_t used;
 
 	net_carry_init(&c, CHUNKED, false, true, keep);
-	ASSERT_OK(net_carry(&c, "1\r\na\r\n", 6, &used, &b, &e));
+	ASSERT_OK(net_carry(&c, "0\r\n\r\n", 5, &used, &b, &e));
 	ASSERT_EQ(used, 5);
-	b.len = 8; /* as full as it was */
-	b.size = 16 + 8;
-	c.read = true; /* whatever came, its end was seen */
+	ASSERT(c.done);
+	net_carry_init(&c, CHUNKED, false, true, keep);
+	b.len = 0;
+	b.size = NET_CARRY_OVERHEAD + 6;
+	ASSERT_OK(net_carry(&c, "1\r\na\r\n", 6, &used, &b, &e));
+	ASSERT_EQ(used, 6);
+	for (size_t at = 0; !c.read; at += used, b.size++)
+		ASSERT_OK(net_carry(&c, "0\r\n\r\n" + at, 5 - at, &used, &b, &e));
+	b.len = 0; /* it has left */
 	ASSERT_OK(net_carry(&c, "", 0, &used, &b, &e));
 	ASSERT(c.done);
-	c.done = false;
-	b.len = b.size - 4;
+	net_carry_init(&c, &(struct net_body){ NET_BODY_LENGTH, 1 }, false, true, keep);
+	b.size = b.len = sizeof out; /* full */
+	c.read = true;
 	ASSERT_OK(net_carry(&c, "", 0, &used, &b, &e));
 	ASSERT(!c.done);
+}
+
+TEST(a_placeholder_in_a_body_stops_it)
+{
+	static const char text[] =
+		"1c\r\n{\"k\":\"openshell:resolve:env:\r\n8\r\nNAME\"}  \r\n0\r\n\r\n";
+	char out[512];
+
+	for (size_t step = 1; step < sizeof text; step++) {
+		struct credential_scan scan = { .hit = false };
+		struct net_carry c;
+		size_t used;
+
+		net_carry_init(&c, CHUNKED, true, true, keep);
+		c.scan = &scan;
+		ASSERT_ERR(carry(&c, text, step, &used, out, sizeof out), EACCES);
+	}
+}
+
+TEST(a_scanned_body_without_placeholder_is_whole)
+{
+	static const char text[] = "openshell:resolve:en is no marker";
+	char out[512];
+
+	for (size_t step = 1; step < sizeof text; step++) {
+		struct credential_scan scan = { .hit = false };
+		struct net_carry c;
+		size_t used;
+
+		net_carry_init(&c, &(struct net_body){ NET_BODY_LENGTH, sizeof text - 1 }, true,
+			false, NULL);
+		c.scan = &scan;
+		ASSERT_OK(carry(&c, text, step, &used, out, sizeof out));
+		ASSERT(c.done);
+		ASSERT_STR(out, text);
+	}
 }
 
 TEST(forbidden_trailers_are_refused_in_requests_and_dropped_from_responses)
@@ -129,6 +172,7 @@ TEST(only_a_body_without_framing_ends_with_its_connection)
 
 	net_carry_init(&c, &(struct net_body){ NET_BODY_TO_END, 0 }, false, false, NULL);
 	ASSERT(net_carry_at_end(&c));
+	ASSERT(!c.done); /* what is held back comes with the next call */
 	net_carry_init(&c, &(struct net_body){ NET_BODY_LENGTH, 1 }, false, false, NULL);
 	ASSERT(!net_carry_at_end(&c));
 	net_carry_init(&c, CHUNKED, false, false, NULL);
