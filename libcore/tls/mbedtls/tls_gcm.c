@@ -97,10 +97,9 @@ int mbedtls_gcm_auth_decrypt(mbedtls_gcm_context *c, size_t len, const unsigned 
 	size_t tag_len, const unsigned char *in, unsigned char *out)
 {
 	unsigned char have[TAG_MAX];
-	int r = tag_len > sizeof have
-		? MBEDTLS_ERR_GCM_BAD_INPUT
-		: mbedtls_gcm_crypt_and_tag(c, MBEDTLS_GCM_DECRYPT, len, iv, iv_len, ad, ad_len, in,
-			  out, tag_len, have);
+	int r = tag_len > sizeof have ? MBEDTLS_ERR_GCM_BAD_INPUT
+				      : mbedtls_gcm_crypt_and_tag(c, MBEDTLS_GCM_DECRYPT, len, iv,
+						iv_len, ad, ad_len, in, out, tag_len, have);
 
 	if (r != 0)
 		return r;
@@ -128,13 +127,12 @@ int mbedtls_gcm_update_ad(mbedtls_gcm_context *c, const unsigned char *ad, size_
 int mbedtls_gcm_update(mbedtls_gcm_context *c, const unsigned char *in, size_t len,
 	unsigned char *out, size_t out_size, size_t *ret_len)
 {
-	return c->portable
-		? tls_gcm_portable_update(c->portable, in, len, out, out_size, ret_len)
-		: MBEDTLS_ERR_GCM_BAD_INPUT;
+	return c->portable ? tls_gcm_portable_update(c->portable, in, len, out, out_size, ret_len)
+			   : MBEDTLS_ERR_GCM_BAD_INPUT;
 }
 
-int mbedtls_gcm_finish(mbedtls_gcm_context *c, unsigned char *out, size_t out_size,
-	size_t *ret_len, unsigned char *tag, size_t tag_len)
+int mbedtls_gcm_finish(mbedtls_gcm_context *c, unsigned char *out, size_t out_size, size_t *ret_len,
+	unsigned char *tag, size_t tag_len)
 {
 	return c->portable
 		? tls_gcm_portable_finish(c->portable, out, out_size, ret_len, tag, tag_len)

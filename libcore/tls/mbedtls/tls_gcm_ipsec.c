@@ -10,7 +10,8 @@ static IMB_MGR *manager;
 
 static void *key_new(const unsigned char *key, unsigned bits)
 {
-	struct gcm_key_data *k = aligned_alloc(KEY_ALIGN, (sizeof *k + KEY_ALIGN - 1) & ~(size_t) (KEY_ALIGN - 1));
+	struct gcm_key_data *k =
+		aligned_alloc(KEY_ALIGN, (sizeof *k + KEY_ALIGN - 1) & ~(size_t) (KEY_ALIGN - 1));
 
 	if (!k)
 		return NULL;
@@ -74,7 +75,8 @@ const struct tls_gcm_ops *tls_gcm_ipsec(void)
 	/* Without AES-NI it would emulate it; mbedTLS's own code is faster then. */
 	if ((manager->features & needs) == needs) {
 		init_mb_mgr_auto(manager, &arch);
-		if (arch != IMB_ARCH_NONE && arch != IMB_ARCH_NOAESNI && imb_get_errno(manager) == 0)
+		if (arch != IMB_ARCH_NONE && arch != IMB_ARCH_NOAESNI &&
+			imb_get_errno(manager) == 0)
 			return &ops;
 	}
 	free_mb_mgr(manager);
