@@ -109,18 +109,13 @@ TEST(unknown_authority_is_refused_and_both_ends_know_why)
 	tls_client_free(p.client);
 	ASSERT_OK(tls_client_new(
 		tls_authority_pem(other), strlen(tls_authority_pem(other)), &p.client, NULL, &e));
+	pair_only_tls12(&p); /* in 1.3 mbedTLS's client sends this alert unencrypted */
 	pair_connect(&p, "example.test", "example.test");
 	pair_handshake(&p);
 	pair_settle(&p);
 	ASSERT_EQ(tls_reason(p.c), TLS_REASON_CERT_ISSUER);
 	ASSERT(strstr(p.c_err.text, "OpenShell Sandbox CA"));
 	ASSERT(strstr(p.c_err.text, "--upstream-ca"));
-	/* In 1.3 the server has finished already, or hears of it now. */
-	if (p.s_step == TLS_DONE) {
-		char buf[16];
-
-		ASSERT(tls_read(p.s, buf, sizeof buf, &p.s_err) < 0);
-	}
 	ASSERT_EQ(tls_reason(p.s), TLS_REASON_REFUSED);
 	ASSERT(strstr(p.s_err.text, "unknown CA"));
 	tls_authority_free(other);
