@@ -22,7 +22,7 @@ struct orch_network {
 	struct channel *down;
 	pid_t pid;
 	uint32_t state;
-	bool lent_listener, lent_identity, lent_hosts, lent_policy, lent_entrypoint;
+	bool lent_listener, lent_identity, lent_hosts, lent_tls, lent_policy, lent_entrypoint;
 	/* all of them */
 	bool was_ready, stopped, stays_down;
 	uint64_t deaths_ms[ORCH_DEATHS_MAX];
@@ -109,6 +109,23 @@ static int lend(struct orch_network *n, uint16_t number, int fd, bool *done, str
 	return send_message(n, number, NULL, &fd, e);
 }
 
+/* The memory files live only as long as the messages. */
+static int lend_tls(struct orch_network *n, struct err *e)
+{
+	Openshell__Ipc__NetAuthority m = OPENSHELL__IPC__NET_AUTHORITY__INIT;
+	const struct orch_tls *tls = n->lent->tls;
+	AUTO_CLOSE int key = -1, roots = -1;
+
+	if (n->lent_tls || !tls)
+		return 0;
+	n->lent_tls = true;
+	m.certificate = (char *) (uintptr_t) orch_tls_certificate(tls);
+	if (orch_tls_key_fd(tls, &key, e) < 0 || orch_tls_roots_fd(tls, &roots, e) < 0 ||
+		send_message(n, NET_AUTHORITY, &m.base, &key, e) < 0)
+		return -e->code;
+	return send_message(n, NET_ROOTS, NULL, &roots, e);
+}
+
 int orch_network_advance(struct orch_network *n, struct err *e)
 {
 	struct orch_network_lent *lent = n->lent;
@@ -121,7 +138,8 @@ int orch_network_advance(struct orch_network *n, struct err *e)
 	if (n->state != NET_CONFIGURED)
 		return 0;
 	if ((r = lend(n, NET_LISTENER, lent->listener, &n->lent_listener, e)) < 0 ||
-		(r = lend(n, NET_HOSTS, lent->hosts, &n->lent_hosts, e)) < 0)
+		(r = lend(n, NET_HOSTS, lent->hosts, &n->lent_hosts, e)) < 0 ||
+		(r = lend_tls(n, e)) < 0)
 		return r;
 	if (!n->lent_policy && lent->policy >= 0) {
 		n->lent_policy = true;
@@ -241,8 +259,8 @@ static void forget(struct orch_network *n)
 	channel_free(n->down);
 	n->down = NULL;
 	n->state = NET_NEW;
-	n->lent_listener = n->lent_identity = n->lent_hosts = n->lent_policy = n->lent_entrypoint =
-		false;
+	n->lent_listener = n->lent_identity = n->lent_hosts = n->lent_tls = n->lent_policy =
+		n->lent_entrypoint = false;
 }
 
 static int start(struct orch_network *n, struct err *e)

@@ -15,6 +15,7 @@
 #include "core_loop.h"
 #include "event.pb-c.h"
 #include "orch_hosts.h"
+#include "orch_tls.h"
 
 struct orch_network;
 
@@ -42,7 +43,8 @@ struct orch_network_lent { /* borrowed; the owner fills it in while things come 
 	uint64_t generation;
 	struct orch_nameservers nameservers;
 	char gateway[64];
-	pid_t entrypoint; /* 0: not there yet */
+	pid_t entrypoint;	    /* 0: not there yet */
+	const struct orch_tls *tls; /* NULL: no TLS termination */
 };
 
 int orch_network_new(struct loop *l, struct orch_network_lent *lent,

@@ -220,6 +220,8 @@ static const struct row rows[] = {
 		"error, warn (default; shows denials), info (also what was allowed), debug" },
 	{ "log-file", 0, VALUE_ONE, NULL, set_text, AT(log_file), "FILE",
 		"append every event to FILE, one JSON object per line" },
+	{ "upstream-ca", 0, VALUE_ONE, "OPENSHELL_UPSTREAM_CA", set_text, AT(upstream_ca), "FILE",
+		"PEM certificates that upstreams are trusted by, on top of the system's" },
 	{ "leaf-dir", 0, VALUE_ONE, NULL, set_text, AT(leaf_dir), "DIR",
 		"where the two leaf programs are" },
 	{ "proxy-uid", 0, VALUE_ONE, "OPENSHELL_PROXY_UID", set_id, AT(proxy_uid), "UID",

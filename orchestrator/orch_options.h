@@ -23,7 +23,8 @@ struct orch_options {
 	const char *sandbox_id; /* NULL: none */
 	const char *leaf_dir;
 	const char *log_file;
-	uint64_t timeout_s; /* 0: none */
+	const char *upstream_ca; /* NULL: the system's trusted certificates alone */
+	uint64_t timeout_s;	 /* 0: none */
 	enum orch_link link;
 	enum log_level log_level;
 	uint32_t proxy_uid, proxy_gid;

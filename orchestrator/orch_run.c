@@ -37,6 +37,7 @@ static void clean_up(struct orch_run *r)
 	loop_timer_free(r->watch_timer);
 	orch_events_free(r->events);
 	orch_policy_free(r->policy);
+	orch_tls_free(r->tls);
 	orch_vars_done(&r->base_env);
 	orch_vars_done(&r->driver_env);
 	core_closep(&r->lent.listener);

@@ -115,6 +115,59 @@ static int plan_environment(struct orch_run *r, struct err *e)
 	return 0;
 }
 
+/* Without it, endpoints that need inspection are refused; the rest works. */
+static int make_tls(struct orch_run *r, struct err *e)
+{
+	struct orch_tls_config c = { get_env("OPENSHELL_PROXY_TLS_DIR"), r->tag,
+		r->o->upstream_ca };
+	char text[ERR_TEXT_MAX + 128];
+	struct err why = { 0 };
+
+	if (orch_tls_new(&c, &r->tls, &why) == 0) {
+		r->lent.tls = r->tls;
+		return 0;
+	}
+	if (why.code == EINVAL)
+		return err_set(e, EINVAL, "%s", why.text);
+	(void) snprintf(text, sizeof text,
+		"no certificate authority for this sandbox, so TLS can't be inspected: %s",
+		why.text);
+	orch_events_notice(r->events, OPENSHELL__EVENT__SEVERITY__HIGH, "tls", text);
+	return 0;
+}
+
+static const char *find_variable(const struct orch_vars *v, const char *name)
+{
+	for (size_t i = 0; i < v->n; i++)
+		if (strcmp(v->at[i].name, name) == 0)
+			return v->at[i].value;
+	return NULL;
+}
+
+/* Where the workload finds the certificates; the proxy's address is known by now. */
+static int plan_tls(struct orch_run *r, struct err *e)
+{
+	const struct orch_tls_variable *v;
+	size_t n;
+
+	if (!r->tls)
+		return 0;
+	if (orch_tls_variables(r->tls, r->proxy_address, r->lent.proxy_port,
+		    find_variable(&r->base_env, "JAVA_TOOL_OPTIONS"), &v, &n, e) < 0)
+		return -e->code;
+	for (size_t i = 0; i < n; i++) {
+		openshell__ipc__env_var__init(&r->tls_storage[i]);
+		r->tls_storage[i].name = (char *) (uintptr_t) v[i].name;
+		r->tls_storage[i].value = v[i].value;
+		r->tls_list[i] = &r->tls_storage[i];
+	}
+	r->bind.tls_env = r->tls_list;
+	r->bind.n_tls_env = n;
+	r->bind.ca_file = (char *) (uintptr_t) orch_tls_ca_file(r->tls);
+	r->bind.ca_bundle = (char *) (uintptr_t) orch_tls_bundle_file(r->tls);
+	return 0;
+}
+
 static size_t count_words(char **words)
 {
 	size_t n = 0;
@@ -142,6 +195,8 @@ static int plan(struct orch_run *r, const struct orch_invoker *invoker, struct e
 	if (r->o->sandbox_id)
 		r->claim.sandbox_id = (char *) (uintptr_t) r->o->sandbox_id;
 	r->claim.workdir = r->workdir;
+	if (r->tls)
+		r->claim.tls_dir = (char *) (uintptr_t) orch_tls_directory(r->tls);
 	r->claim.command = r->o->command;
 	r->claim.n_command = count_words(r->o->command);
 	r->claim.tty = r->o->tty;
@@ -179,6 +234,7 @@ static void on_attached(
 	void *owner, const Openshell__Ipc__ProcAttached *a, int *netns, int *listener)
 {
 	struct orch_run *r = owner;
+	struct err e = { 0 };
 
 	r->netns = TAKE_FD(*netns);
 	r->lent.listener = TAKE_FD(*listener);
@@ -186,6 +242,10 @@ static void on_attached(
 	(void) snprintf(r->workload_address, sizeof r->workload_address, "%s", a->workload_address);
 	r->lent.proxy_address = r->proxy_address;
 	r->lent.proxy_port = (uint16_t) a->proxy_port;
+	if (plan_tls(r, &e) < 0) {
+		orch_run_fail(r, &e);
+		return;
+	}
 	advance(r);
 }
 
@@ -425,7 +485,8 @@ int orch_run_prepare(struct orch_run *r, struct err *e)
 	if ((code = make_events(r, e)) < 0 || (code = orch_env_invoker(get_env, &invoker, e)) < 0 ||
 		(code = find_leaves(r, e)) < 0 || (code = make_tag(r, e)) < 0 ||
 		(code = choose_workdir(r, e)) < 0 || (code = load_policy(r, &invoker, e)) < 0 ||
-		(code = orch_run_read_names(r, e)) < 0 || (code = plan(r, &invoker, e)) < 0 ||
+		(code = orch_run_read_names(r, e)) < 0 || (code = make_tls(r, e)) < 0 ||
+		(code = plan(r, &invoker, e)) < 0 ||
 		(code = orch_stdio_new(r->loop, r->o->tty, orch_run_hung_up, r, &r->stdio, e)) <
 			0 ||
 		(code = r->o->tty ? 0 : orch_stdio_pipes(r->stdio, r->streams, e)) < 0 ||

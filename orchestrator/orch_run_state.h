@@ -11,6 +11,7 @@
 #include "orch_process.h"
 #include "orch_spawn.h"
 #include "orch_stdio.h"
+#include "orch_tls.h"
 #include "orch_watch.h"
 
 #define ORCH_SIGNALS_MAX 12
@@ -33,6 +34,7 @@ struct orch_run {
 	struct orch_events *events;
 	struct orch_policy *policy;
 	struct orch_watch *watch;
+	struct orch_tls *tls; /* NULL: no TLS termination */
 	struct orch_stdio *stdio;
 
 	struct orch_process *process;
@@ -50,6 +52,8 @@ struct orch_run {
 	Openshell__Ipc__ProcStart start;
 	Openshell__Ipc__EnvVar *env_storage;
 	Openshell__Ipc__EnvVar **env_list, **driver_list;
+	Openshell__Ipc__EnvVar tls_storage[ORCH_TLS_VARIABLES_MAX];
+	Openshell__Ipc__EnvVar *tls_list[ORCH_TLS_VARIABLES_MAX];
 	struct orch_vars base_env, driver_env;
 	char tag[9];
 	char *workdir;

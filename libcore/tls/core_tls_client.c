@@ -5,8 +5,8 @@
 #include <string.h>
 #include <time.h>
 #include <mbedtls/oid.h>
-#include <mbedtls/pem.h>
 #include "core_text.h"
+#include "core_tls_bundle.h"
 #include "core_tls_inner.h"
 
 struct kept { /* a session for next time */
@@ -29,29 +29,18 @@ struct tls_client {
 /* One PEM block at a time, so that one that can't be read costs only itself. */
 static void add_roots(struct tls_client *c, const char *pem, size_t len, size_t *n, size_t *skipped)
 {
-	static const char begin[] = "-----BEGIN CERTIFICATE-----",
-			  end[] = "-----END CERTIFICATE-----";
-	const char *at = pem, *stop = pem + len;
+	const char *at = pem, *block;
+	size_t block_len;
 
-	while (*n + *skipped < TLS_ROOTS_MAX) {
-		const char *from = memmem(at, (size_t) (stop - at), begin, sizeof begin - 1), *to;
-		AUTO_FREE unsigned char *block = NULL;
+	while (*n + *skipped < TLS_ROOTS_MAX &&
+		(block = tls_pem_next(&at, pem + len, &block_len))) {
+		AUTO_FREE unsigned char *text = (unsigned char *) strndup(block, block_len);
 
-		if (!from)
-			return;
-		to = memmem(from, (size_t) (stop - from), end, sizeof end - 1);
-		if (!to) {
-			++*skipped;
-			return;
-		}
-		to += sizeof end - 1;
-		block = (unsigned char *) strndup(from, (size_t) (to - from));
-		if (block &&
-			mbedtls_x509_crt_parse(&c->roots, block, (size_t) (to - from) + 1) == 0)
+		if (text && block_len &&
+			mbedtls_x509_crt_parse(&c->roots, text, strlen((char *) text) + 1) == 0)
 			++*n;
 		else
 			++*skipped;
-		at = to;
 	}
 }
 

@@ -89,8 +89,8 @@ static void handshakes(const char *name, bool resume, unsigned n)
 			fprintf(stderr, "bench_tls: resumed is %d\n", !resume);
 		close_conn(&x);
 	}
-	printf("%-28s server %7.0f/s  client %7.0f/s  pair %7.0f/s\n", name, n / server_s, n / client_s,
-		n / (server_s + client_s));
+	printf("%-28s server %7.0f/s  client %7.0f/s  pair %7.0f/s\n", name, n / server_s,
+		n / client_s, n / (server_s + client_s));
 }
 
 static void bulk(const char *name)

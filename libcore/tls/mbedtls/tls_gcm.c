@@ -3,11 +3,11 @@
 #include "tls_gcm.h"
 #include <stdint.h>
 #include <string.h>
-#include "mbedtls/build_info.h"
-#include "mbedtls/cipher.h"
-#include "mbedtls/constant_time.h"
-#include "mbedtls/gcm.h"
-#include "mbedtls/platform_util.h"
+#include <mbedtls/build_info.h>
+#include <mbedtls/cipher.h>
+#include <mbedtls/constant_time.h>
+#include <mbedtls/gcm.h>
+#include <mbedtls/platform_util.h>
 #include "tls_gcm_portable.h"
 
 #define NONCE_LEN 12 /* bytes; the only length that TLS has */

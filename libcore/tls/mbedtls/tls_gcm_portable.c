@@ -10,7 +10,7 @@
 #define mbedtls_gcm_update tls_portable_gcm_update
 #define mbedtls_gcm_finish tls_portable_gcm_finish
 #define mbedtls_gcm_free tls_portable_gcm_free
-#include "gcm.c"
+#include <gcm.c>
 #include "tls_gcm_portable.h"
 
 void *tls_gcm_portable_new(int cipher, const unsigned char *key, unsigned bits, int *ret_error)

@@ -1,7 +1,7 @@
 /* Random numbers for mbedTLS (MBEDTLS_PSA_CRYPTO_EXTERNAL_RNG): the kernel's, each time. */
 #include <errno.h>
 #include <sys/random.h>
-#include "psa/crypto.h"
+#include <psa/crypto.h>
 
 psa_status_t mbedtls_psa_external_get_random(mbedtls_psa_external_random_context_t *context,
 	uint8_t *output, size_t size, size_t *ret_len)
