@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "core_credential.h"
+#include "net_collect.h"
 #include "net_copy.h"
 #include "net_refuse.h"
 #include "net_relay.h"
@@ -62,9 +63,14 @@ static void too_late(struct net_client *c)
 		break;
 	case NET_PHASE_RESOLVE:
 	case NET_PHASE_DIAL:
+	case NET_PHASE_SECURE_UPSTREAM:
 		(void) snprintf(detail, sizeof detail, "connection to %s:%u failed", c->to.host,
 			c->to.port);
 		net_client_refuse(c, 502, "upstream_unreachable", detail, "no answer in time");
+		break;
+	case NET_PHASE_BODY:
+		net_client_refuse(
+			c, 408, "request_timeout", "the request body was not complete in time", "");
 		break;
 	case NET_PHASE_PEEK:
 		net_client_peek_late(c);
@@ -72,6 +78,7 @@ static void too_late(struct net_client *c)
 	case NET_PHASE_RELAY:
 		net_relay_late(c);
 		break;
+	case NET_PHASE_SECURE:
 	case NET_PHASE_TUNNEL:
 	case NET_PHASE_COPY:
 	case NET_PHASE_LINGER:
@@ -175,6 +182,7 @@ void net_client_free(struct net_client *c)
 	net_resolve_cancel(c->query);
 	net_dial_free(c->dial);
 	net_tunnel_free(c->tunnel);
+	net_collect_free(c->collect);
 	net_copy_free(c->copy);
 	net_exchange_free(c->exchange);
 	net_who_done(&c->who);
@@ -366,6 +374,12 @@ static void go_on(struct net_client *c)
 	case NET_PHASE_PEEK:
 		net_client_peek(c);
 		break;
+	case NET_PHASE_BODY:
+		net_collect_ready(c);
+		break;
+	case NET_PHASE_SECURE:
+		net_client_secure(c);
+		break;
 	case NET_PHASE_RELAY:
 		net_relay_ready(c);
 		break;
@@ -375,6 +389,7 @@ static void go_on(struct net_client *c)
 	case NET_PHASE_IDENTITY:
 	case NET_PHASE_RESOLVE:
 	case NET_PHASE_DIAL:
+	case NET_PHASE_SECURE_UPSTREAM:
 	case NET_PHASE_TUNNEL:
 		break; /* what it sends meanwhile stays in the socket */
 	}

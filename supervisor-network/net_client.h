@@ -14,19 +14,23 @@
 #include "net_target.h"
 #include "net_tunnel.h"
 
+struct net_collect;
 struct net_copy;
 struct net_exchange;
 
 enum net_phase {
 	NET_PHASE_HEAD, /* reading a request head; also idle between requests */
 	NET_PHASE_IDENTITY,
+	NET_PHASE_BODY, /* reading a request body whole, before it goes on */
 	NET_PHASE_RESOLVE,
 	NET_PHASE_DIAL,
-	NET_PHASE_PEEK,	  /* inside a tunnel: what does it carry? */
-	NET_PHASE_TUNNEL, /* raw bytes */
-	NET_PHASE_RELAY,  /* a request is under way upstream */
-	NET_PHASE_COPY,	  /* the protocol was switched */
-	NET_PHASE_LINGER, /* answered with a refusal; what still comes is dropped */
+	NET_PHASE_PEEK,		   /* inside a tunnel: what does it carry? */
+	NET_PHASE_SECURE,	   /* TLS with the client begins */
+	NET_PHASE_TUNNEL,	   /* raw bytes */
+	NET_PHASE_SECURE_UPSTREAM, /* TLS with the server begins; a request waits */
+	NET_PHASE_RELAY,	   /* a request is under way upstream */
+	NET_PHASE_COPY,		   /* the protocol was switched */
+	NET_PHASE_LINGER,	   /* answered with a refusal; what still comes is dropped */
 };
 
 struct net_client {
@@ -56,6 +60,7 @@ struct net_client {
 	struct net_target to;  /* path and query: slices of in, or of canonical */
 	char *canonical;
 	struct net_body body;
+	struct net_collect *collect; /* the body, when it was read before */
 
 	struct identity_question question;
 	uint32_t asked;
@@ -70,7 +75,7 @@ struct net_client {
 	struct net_stream *upstream; /* kept between requests */
 	char upstream_host[NET_HOST_MAX + 1];
 	uint16_t upstream_port;
-	bool upstream_reused;
+	bool upstream_used; /* it carried a request */
 
 	struct net_tunnel *tunnel;
 	struct net_exchange *exchange;
@@ -122,3 +127,12 @@ void net_client_open_tunnel(struct net_client *c);
 /* One of the sockets is ready while it waits for the first bytes.  May free c. */
 void net_client_peek(struct net_client *c);
 void net_client_peek_late(struct net_client *c);
+void net_client_begin_http(struct net_client *c);
+
+/* net_client_secure.c.  Each may free c. */
+void net_client_begin_tls(struct net_client *c);
+void net_client_secure(struct net_client *c);
+/* The upstream connection is there: TLS first, where it belongs, then the request. */
+void net_client_begin_upstream(struct net_client *c);
+void net_client_secure_upstream(struct net_client *c);
+void net_client_refuse_upstream_tls(struct net_client *c, const struct err *why);

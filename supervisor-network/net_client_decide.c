@@ -12,6 +12,7 @@
 #include "net_refuse.h"
 #include "net_relay.h"
 #include "net_report.h"
+#include "net_tls.h"
 
 #define DETAIL_MAX 1024
 
@@ -213,6 +214,8 @@ static void on_upstream(void *owner)
 		net_copy_ready(c);
 	else if (c->phase == NET_PHASE_PEEK)
 		net_client_peek(c);
+	else if (c->phase == NET_PHASE_SECURE_UPSTREAM)
+		net_client_secure_upstream(c);
 	else if (c->phase == NET_PHASE_HEAD && net_stream_has_input(c->upstream))
 		/* Idle: it has ended, or sent what nobody asked for. */
 		net_client_drop_upstream(c);
@@ -238,10 +241,11 @@ static void start_relay(struct net_client *c, int take_fd)
 	}
 	(void) snprintf(c->upstream_host, sizeof c->upstream_host, "%s", c->to.host);
 	c->upstream_port = c->to.port;
+	c->upstream_used = false;
 	if (c->is_connect)
 		net_client_open_tunnel(c);
 	else
-		net_relay_connected(c);
+		net_client_begin_upstream(c);
 }
 
 static void on_dialled(void *owner, int take_fd, const struct addr *to, int code)
@@ -254,6 +258,17 @@ static void on_dialled(void *owner, int take_fd, const struct addr *to, int code
 		refuse_unreachable(c, strerror(code));
 	else
 		start_relay(c, take_fd);
+}
+
+static void refuse_without_tls(struct net_client *c)
+{
+	static const char detail[] =
+		"TLS termination unavailable (CA initialization failed); refusing to tunnel — "
+		"credential rewrite would be bypassed";
+
+	net_client_report(c, true, "connect-tls-termination-unavailable",
+		"tls_termination_unavailable", "tls", detail);
+	net_client_refuse(c, 503, "tls_termination_unavailable", detail, "");
 }
 
 static void on_resolved(void *owner, const struct net_addresses *a, const char *why)
@@ -275,6 +290,11 @@ static void on_resolved(void *owner, const struct net_addresses *a, const char *
 	}
 	if (!net_destination_check(c->leaf, &c->to, c->decision, a, &d)) {
 		refuse_destination(c, d.kind, d.reason);
+		return;
+	}
+	if (c->is_connect && c->decision->tls != POLICY_TLS_SKIP &&
+		!net_tls_is_ready(c->leaf->tls)) {
+		refuse_without_tls(c);
 		return;
 	}
 	c->phase = NET_PHASE_DIAL;

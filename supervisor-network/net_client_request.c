@@ -7,6 +7,7 @@
 #include "core_policy_request.h"
 #include "net_authority.h"
 #include "net_client.h"
+#include "net_collect.h"
 #include "net_credential.h"
 #include "net_refuse.h"
 #include "net_relay.h"
@@ -237,7 +238,8 @@ static void take_care(struct net_client *c, const struct judged *j)
 	const struct policy_route *r = &j->decision.route;
 	bool inspect = c->decision->inspect;
 
-	c->care.rewrite = inspect && r->request_body_credential_rewrite;
+	c->care.rewrite = inspect && r->request_body_credential_rewrite &&
+		net_credential_scans(c->leaf, false, false);
 	c->care.scrub = inspect && r->scrub_responses;
 	c->care.scan = net_credential_scans(c->leaf, inspect && r->provider_credentialed,
 		inspect ? r->allow_uninspected_credentials : !c->decision->uninspected_unpermitted);
@@ -264,10 +266,12 @@ void net_client_judge(struct net_client *c)
 	c->upgrade = upgrade == NET_UPGRADE_WEBSOCKET;
 	take_care(c, &j);
 	report(c, &j);
-	if (adopt_path(c, &j))
-		net_relay_request(c);
-	else
+	if (!adopt_path(c, &j))
 		net_client_refuse(c, 503, "out_of_memory", "no memory for this request", "");
+	else if (c->care.rewrite && c->body.framing != NET_BODY_NONE)
+		net_collect_begin(c, CREDENTIAL_BODY_MAX, net_relay_request);
+	else
+		net_relay_request(c);
 }
 
 void net_client_take_tunnelled(struct net_client *c, size_t head_len)

@@ -44,7 +44,7 @@ static void refuse_protocol(struct net_client *c, const char *what)
 	net_client_refuse(c, 403, "unsupported_l7_protocol", what, reason);
 }
 
-static void begin_http(struct net_client *c)
+void net_client_begin_http(struct net_client *c)
 {
 	c->tunnelled = true;
 	c->is_connect = false;
@@ -79,7 +79,7 @@ void net_client_peek(struct net_client *c)
 	what = net_peek_classify(c->in, c->in_len);
 	switch (what) {
 	case NET_PEEK_HTTP:
-		begin_http(c);
+		net_client_begin_http(c);
 		break;
 	case NET_PEEK_MORE:
 		/* A server that speaks first, or ends, is no HTTP server. */
@@ -89,6 +89,8 @@ void net_client_peek(struct net_client *c)
 			net_client_deadline(c, NET_PEEK_PART_MS);
 		break;
 	case NET_PEEK_TLS:
+		net_client_begin_tls(c);
+		break;
 	case NET_PEEK_HTTP2:
 	case NET_PEEK_OTHER:
 		begin_other(c, what);

@@ -71,6 +71,8 @@ void net_write_request(const struct net_write_request *w, struct text *t)
 			continue;
 		if (w->identity && net_slice_ieq(h->fields[i].name, "accept-encoding"))
 			continue;
+		if (w->asked && net_slice_ieq(h->fields[i].name, "expect"))
+			continue;
 		via |= net_slice_ieq(h->fields[i].name, "via");
 		add_field(t, &h->fields[i]);
 	}

@@ -15,6 +15,7 @@ struct net_write_request {
 	uint16_t default_port; /* left out of Host: 80, or 443 inside TLS */
 	bool via;	       /* say who forwarded it */
 	bool identity;	       /* ask for a response that can be looked through */
+	bool asked;	       /* its Expect was answered here */
 	bool upgrade;	       /* a valid WebSocket handshake */
 	int minor;	       /* HTTP/1.minor */
 };

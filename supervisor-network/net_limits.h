@@ -26,6 +26,8 @@
 #define NET_HEADER_MS 15000    /* first byte of a head, or accept, to its end */
 #define NET_PEEK_MS 15000      /* tunnel open to the bytes that say what it carries */
 #define NET_PEEK_PART_MS 1000  /* the same once some are there, where nothing is inspected */
+#define NET_BODY_MS 120000     /* a body that is read whole before its request goes on */
+#define NET_TLS_MS 15000       /* one handshake */
 #define NET_KEEPALIVE_MS 60000 /* idle between two requests */
 #define NET_DIAL_MS 10000      /* all addresses of one destination */
 #define NET_DIAL_ONE_MS 4000   /* one address before the next is tried */

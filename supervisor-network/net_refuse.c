@@ -12,8 +12,12 @@ static const char *phrase(unsigned status)
 		return "Forbidden";
 	case 408:
 		return "Request Timeout";
+	case 413:
+		return "Content Too Large";
 	case 431:
 		return "Request Header Fields Too Large";
+	case 500:
+		return "Internal Server Error";
 	case 502:
 		return "Bad Gateway";
 	case 503:

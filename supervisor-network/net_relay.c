@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "core_secret.h"
+#include "net_collect.h"
 #include "net_copy.h"
 #include "net_credential.h"
 #include "net_http_body.h"
@@ -14,6 +15,8 @@
 #define DOWN_SIZE (NET_RESPONSE_HEAD_MAX + NET_BUFFER)
 #define CLIENT_SIZE (NET_RESPONSE_HEAD_MAX + NET_BUFFER + 1024)
 #define UP_SIZE (NET_SENT_HEAD_MAX + NET_BUFFER)
+
+#define WHOLE_MAX (2 * CREDENTIAL_BODY_MAX) /* bytes of a rewritten body */
 
 struct net_exchange {
 	struct net_carry request, response;
@@ -27,6 +30,8 @@ struct net_exchange {
 	struct credential_scan scan;
 	struct credential_scrub *scrub; /* what may not come back */
 	bool secret;			/* head_len bytes of up hold a credential */
+	char *whole; /* a body that was read and rewritten before; NULL: it comes from the client */
+	size_t whole_len, whole_sent;
 	char *trailers[2];
 	char up[UP_SIZE], client[CLIENT_SIZE], in[DOWN_SIZE];
 };
@@ -46,6 +51,9 @@ void net_exchange_free(struct net_exchange *x)
 		return;
 	wipe(x);
 	credential_scrub_free(x->scrub);
+	if (x->whole)
+		secret_wipe(x->whole, WHOLE_MAX);
+	free(x->whole);
 	free(x->trailers[0]);
 	free(x->trailers[1]);
 	free(x);
@@ -104,11 +112,9 @@ static void shift(struct net_client *c, size_t n)
 void net_relay_request(struct net_client *c)
 {
 	if (c->upstream && net_client_upstream_fits(c) && !net_stream_has_input(c->upstream)) {
-		c->upstream_reused = true;
-		net_relay_connected(c);
+		net_client_begin_upstream(c);
 		return;
 	}
-	c->upstream_reused = false;
 	net_client_drop_upstream(c);
 	net_client_go(c);
 }
@@ -134,6 +140,7 @@ static bool write_head(struct net_client *c, bool injected)
 		.default_port = c->secure ? 443 : 80,
 		.via = !c->tunnelled,
 		.identity = injected && c->care.scrub,
+		.asked = x->whole != NULL,
 		.upgrade = c->upgrade,
 		.minor = c->tunnelled ? c->head->minor : 1 };
 	struct text t;
@@ -144,6 +151,33 @@ static bool write_head(struct net_client *c, bool injected)
 	return !t.cut;
 }
 
+/* A body that was read whole gets its credentials, and a length. */
+static int rewrite_body(struct net_client *c, const struct net_credential_where *at,
+	struct net_injected **injected, struct net_credential_refusal *why)
+{
+	struct net_exchange *x = c->exchange;
+	struct net_credential_text body = { .text = net_collect_bytes(c->collect) };
+	const struct net_field *type;
+	struct text out;
+	size_t n;
+
+	x->whole = malloc(WHOLE_MAX);
+	if (!x->whole)
+		return -ENOMEM;
+	type = net_head_field(c->head, "content-type", &n);
+	body.type = type ? type->value : (struct net_slice){ "", 0 };
+	text_init(&out, x->whole, WHOLE_MAX);
+	if (net_credential_body(c->leaf, at, &body, &out, injected, why) < 0)
+		return -EACCES;
+	if (out.cut)
+		return -ENOMEM;
+	x->whole_len = out.len;
+	net_collect_free(TAKE_PTR(c->collect));
+	c->body = (struct net_body){ NET_BODY_LENGTH, x->whole_len };
+	net_carry_init(&x->request, &c->body, true, false, NULL);
+	return 0;
+}
+
 /* The last step before the first byte goes upstream: credentials, and the head.  false: answered. */
 static bool prepare_head(struct net_client *c)
 {
@@ -151,13 +185,23 @@ static bool prepare_head(struct net_client *c)
 	struct net_exchange *x = c->exchange;
 	struct net_slice path = c->to.path;
 	struct net_credential_refusal why;
-	struct net_injected *injected;
+	struct net_injected *injected = NULL;
 	struct err e = { 0 };
 	bool fits;
+	int r;
 
-	if (net_credential_apply(c->leaf, &at, c->head, &c->to.path,
-		    c->to.has_query ? &c->to.query : NULL, &injected, &why) < 0) {
-		refuse_credential(c, &why);
+	r = net_credential_apply(c->leaf, &at, c->head, &c->to.path,
+		c->to.has_query ? &c->to.query : NULL, &injected, &why);
+	if (r == 0 && c->collect)
+		r = rewrite_body(c, &at, &injected, &why);
+	if (r < 0) {
+		net_injected_done(c->leaf, injected);
+		c->to.path = path;
+		if (r == -EACCES)
+			refuse_credential(c, &why);
+		else
+			net_client_refuse(
+				c, 503, "out_of_memory", "no memory for this request", "");
 		return false;
 	}
 	x->secret = injected != NULL;
@@ -173,9 +217,44 @@ static bool prepare_head(struct net_client *c)
 	return fits;
 }
 
+/* Move what is there of the request body, behind skip bytes, to the buffer towards upstream. */
+static int carry_up(struct net_client *c, size_t skip, struct err *e)
+{
+	struct net_exchange *x = c->exchange;
+	const char *from = x->whole ? x->whole + x->whole_sent : c->in + skip;
+	size_t used, len = x->whole ? x->whole_len - x->whole_sent : c->in_len - skip;
+
+	if (net_carry(&x->request, from, len < NET_BUFFER ? len : NET_BUFFER, &used, &x->to_up, e) <
+		0)
+		return -e->code;
+	if (x->whole) {
+		x->whole_sent += used;
+		return 0;
+	}
+	(void) memmove(c->in + skip, c->in + skip + used, c->in_len - skip - used);
+	c->in_len -= used;
+	return 0;
+}
+
+static void fail(struct net_client *c, const struct err *why);
+
+/* What came of the body with its head leaves with it, or, malformed, keeps it here. */
+static bool begin_body(struct net_client *c)
+{
+	struct err e = { 0 };
+
+	if (c->exchange->request.done || carry_up(c, c->head->len, &e) == 0)
+		return true;
+	fail(c, &e);
+	return false;
+}
+
 void net_relay_connected(struct net_client *c)
 {
+	bool used = c->upstream_used;
+
 	c->phase = NET_PHASE_RELAY;
+	c->upstream_used = true;
 	if (c->exchange) { /* the second try: its head is still in up */
 		c->exchange->to_up.len = c->exchange->head_len;
 		pump(c);
@@ -186,8 +265,8 @@ void net_relay_connected(struct net_client *c)
 		net_client_refuse(c, 503, "out_of_memory", "no memory for this request", "");
 		return;
 	}
-	c->exchange->reused = c->upstream_reused;
-	if (!prepare_head(c))
+	c->exchange->reused = used;
+	if (!prepare_head(c) || !begin_body(c))
 		return;
 	net_client_report_allowed(c);
 	/* The head's slices are gone now; what is needed of them was taken. */
@@ -211,19 +290,6 @@ static int flush(struct net_stream *s, struct net_bytes *b)
 	return 1;
 }
 
-/* Move what is there of the request body to the buffer towards upstream. */
-static int carry_up(struct net_client *c, struct err *e)
-{
-	struct net_exchange *x = c->exchange;
-	size_t used;
-
-	if (net_carry(&x->request, c->in, c->in_len < NET_BUFFER ? c->in_len : NET_BUFFER, &used,
-		    &x->to_up, e) < 0)
-		return -e->code;
-	shift(c, used);
-	return 0;
-}
-
 /* Request towards upstream.  1 progress, 0 waits, negative failed. */
 static int pump_up(struct net_client *c, struct err *e)
 {
@@ -231,10 +297,6 @@ static int pump_up(struct net_client *c, struct err *e)
 	bool pending = x->to_up.len > 0;
 	int r;
 
-	/* Head and beginning of the body leave together. */
-	if (pending && x->to_up.len == x->head_len && c->in_len && !x->request.done &&
-		!x->to_up.sent && carry_up(c, e) < 0)
-		return -e->code;
 	r = x->up_broken ? 0 : flush(c->upstream, &x->to_up);
 	if (r < 0)
 		x->up_broken = true; /* its answer may be there nevertheless */
@@ -242,9 +304,9 @@ static int pump_up(struct net_client *c, struct err *e)
 		wipe(x);
 	if (r <= 0 || x->request.done)
 		return r > 0 && pending;
-	if (!x->request.read && c->in_len == 0 && !net_client_fill(c))
+	if (!x->request.read && !x->whole && c->in_len == 0 && !net_client_fill(c))
 		return err_set(e, ECONNABORTED, "the client ended");
-	if (carry_up(c, e) < 0)
+	if (carry_up(c, 0, e) < 0)
 		return -e->code;
 	return x->to_up.len > 0;
 }
@@ -411,6 +473,12 @@ static void fail(struct net_client *c, const struct err *why)
 
 	if (begun || ours) {
 		net_client_free(c); /* a cut connection is the only way to say it now */
+		return;
+	}
+	/* TLS 1.3 tells of a client certificate that it misses only now. */
+	if (!x->any_response && c->upstream && net_stream_tls(c->upstream) &&
+		tls_client_cert_wanted(net_stream_tls(c->upstream))) {
+		net_client_refuse_upstream_tls(c, why);
 		return;
 	}
 	if (why->code == EACCES) {
