@@ -35,7 +35,8 @@ def run(case):
                 return {"connect": base64.b64encode(head).decode(), "out": ""}
         if case.get("tls"):
             c = ssl.create_default_context()
-            s = c.wrap_socket(s, server_hostname=case["tls"])
+            c.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
+            s = c.wrap_socket(s, server_hostname=case["tls"], suppress_ragged_eofs=False)
         wait = base64.b64decode(case.get("wait") or "")
         for i, part in enumerate(case["send"]):
             s.sendall(base64.b64decode(part))
