@@ -271,8 +271,15 @@ static void add_endpoint(
 	}
 	text_init(&p, place, sizeof place);
 	text_add(&p, v->host);
-	text_addf(&p, line ? ":%u (endpoints[%zu], line %u)" : ":%u (endpoints[%zu])", v->who.port,
-		index, line);
+	text_add(&p, ":");
+	orch_line_number(&p, v->who.port);
+	text_add(&p, " (endpoints[");
+	orch_line_number(&p, index);
+	text_add(&p, line ? "], line " : "])");
+	if (line) {
+		orch_line_number(&p, line);
+		text_add(&p, ")");
+	}
 	orch_line_text(t, "endpoint", p.at, p.len);
 }
 

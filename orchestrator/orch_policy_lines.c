@@ -54,6 +54,17 @@ void orch_line_text(struct text *t, const char *name, const char *value, size_t 
 	text_add(t, "\"");
 }
 
+void orch_line_number(struct text *t, uint64_t v)
+{
+	char digits[20];
+	size_t at = sizeof digits;
+
+	do
+		digits[--at] = (char) ('0' + v % 10);
+	while (v /= 10);
+	text_add_n(t, digits + at, sizeof digits - at);
+}
+
 void orch_line_id(struct text *t, const struct orch_json *j, const struct orch_json_node *question)
 {
 	const struct orch_json_node *id = orch_json_get(j, question, "id");

@@ -25,6 +25,8 @@ int orch_policy_lines(int in, int out, const char *word, orch_line_fn answer, vo
 void orch_line_id(struct text *t, const struct orch_json *j, const struct orch_json_node *question);
 /* ,"name":"value" */
 void orch_line_text(struct text *t, const char *name, const char *value, size_t len);
+/* Decimal digits; faster than a format. */
+void orch_line_number(struct text *t, uint64_t v);
 /* A string of the question; false when it is there but no string.  Absent and null: *ret NULL. */
 bool orch_line_string(const struct orch_json *j, const struct orch_json_node *o, const char *name,
 	const struct orch_json_node **ret);

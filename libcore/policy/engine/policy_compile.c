@@ -234,6 +234,8 @@ static int compile_all(struct policy_snapshot *s, const struct source *from, str
 		if (compile_rule(s, &s->rules[s->n_rules++], order[i].entry, from, order[i].place,
 			    e) < 0)
 			return -e->code;
+	if (policy_holders_build(s, e) < 0)
+		return -e->code;
 	return policy_index_build(s, e);
 }
 
@@ -307,6 +309,7 @@ void policy_snapshot_unref(struct policy_snapshot *s)
 	policy_table_done(&s->exact);
 	policy_table_done(&s->wild);
 	policy_table_done(&s->hosts);
+	policy_holders_done(&s->holders);
 	if (s->message)
 		openshell__sandbox__v1__sandbox_policy__free_unpacked(s->message, NULL);
 	free(s);

@@ -342,7 +342,7 @@ static int compile_path(struct policy_endpoint *ep, struct err *e)
 	struct err why = { 0 };
 
 	for (const char *p = ep->pb->path; *p; p++)
-		ep->specificity += *p != '*';
+		ep->route.specificity += *p != '*';
 	if (!ep->pb->path[0])
 		return 0;
 	if (policy_pattern_init(&ep->path, POLICY_GLOB_PATH, ep->pb->path, e) < 0)
@@ -354,14 +354,65 @@ static int compile_path(struct policy_endpoint *ep, struct err *e)
 	return 0;
 }
 
+static enum policy_signing signing_of(const char *text)
+{
+	if (strcmp(text, "sigv4") == 0)
+		return POLICY_SIGN_SIGV4;
+	if (strcmp(text, "sigv4:body") == 0)
+		return POLICY_SIGN_SIGV4_BODY;
+	return strcmp(text, "sigv4:no_body") == 0 ? POLICY_SIGN_SIGV4_NO_BODY : POLICY_SIGN_NONE;
+}
+
+static uint32_t body_limit(const struct policy_endpoint *ep)
+{
+	bool rpc = ep->protocol == POLICY_JSON_RPC || ep->protocol == POLICY_MCP;
+	uint32_t n = rpc ? ep->pb->json_rpc_max_body_bytes : ep->pb->graphql_max_body_bytes;
+
+	return n ? n : POLICY_BODY_DEFAULT;
+}
+
+static void compile_route(struct policy_endpoint *ep)
+{
+	struct policy_route *r = &ep->route;
+	const SANDBOX(NetworkEndpoint) *pb = ep->pb;
+
+	r->policy = ep->rule->key;
+	r->endpoint = ep->index;
+	r->line = ep->line;
+	r->host = ep->host;
+	r->path = pb->path;
+	r->protocol = ep->protocol;
+	/* A word that is neither is read as the stricter one; the loader warned. */
+	r->enforce = pb->enforcement[0] &&
+		!text_ieq(pb->enforcement, strlen(pb->enforcement), "audit", 5);
+	r->allow_encoded_slash = pb->allow_encoded_slash;
+	r->websocket_credential_rewrite = pb->websocket_credential_rewrite;
+	r->request_body_credential_rewrite = pb->request_body_credential_rewrite;
+	r->allow_uninspected_credentials = pb->allow_uninspected_credentials;
+	r->provider_credentialed = pb->provider_credentialed;
+	r->scrub_responses = pb->scrub_responses;
+	r->graphql_messages = ep->graphql_messages;
+	r->strict_tool_names =
+		!pb->mcp || !pb->mcp->_strict_tool_names_case || pb->mcp->strict_tool_names;
+	r->max_body_bytes = body_limit(ep);
+	r->signing = signing_of(pb->credential_signing);
+	r->signing_service = pb->signing_service;
+	r->signing_region = pb->signing_region;
+	r->credential_provider = pb->credential_binding ? pb->credential_binding->provider : "";
+}
+
 int policy_compile_requests(struct policy_endpoint *ep, struct err *e)
 {
 	const SANDBOX(NetworkEndpoint) *pb = ep->pb;
 
 	ep->inspected = ep->protocol >= POLICY_REST;
+	ep->carries = ep->protocol != POLICY_L4 || pb->tls[0] || ep->has_ips;
+	ep->advisor_proposed = pb->advisor_proposed;
+	ep->uninspected_unpermitted = !pb->allow_uninspected_credentials &&
+		(!ep->inspected || ep->tls == POLICY_TLS_SKIP);
+	ep->uninspected_denied = ep->uninspected_unpermitted && pb->provider_credentialed;
 	if (!ep->inspected)
 		return 0;
-	ep->enforce = text_ieq(pb->enforcement, strlen(pb->enforcement), "enforce", 7);
 	ep->every_method = ep->protocol == POLICY_MCP && pb->mcp &&
 		pb->mcp->_allow_all_known_mcp_methods_case && pb->mcp->allow_all_known_mcp_methods;
 	ep->registered = strcmp(pb->persisted_queries, "allow_registered") == 0;
@@ -372,6 +423,7 @@ int policy_compile_requests(struct policy_endpoint *ep, struct err *e)
 	if (compile_path(ep, e) < 0 || add_allow(ep, e) < 0 || add_deny(ep, e) < 0 ||
 		add_operations(ep, e) < 0 || policy_rule_set_index(&ep->allow, e) < 0)
 		return -e->code;
+	compile_route(ep);
 	return policy_rule_set_index(&ep->deny, e);
 }
 

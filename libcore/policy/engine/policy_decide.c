@@ -5,6 +5,7 @@
 #include "policy_snapshot.h"
 
 #define RULES_NAMED_MAX 4 /* rules that a reason spells out */
+#define LOOKED_AT_MAX 256 /* endpoints looked at for a reason */
 
 static int compare_path(const void *key, const void *b)
 {
@@ -65,20 +66,15 @@ static bool is_earlier(const struct policy_endpoint *ep, const struct policy_end
 
 static void gather(struct gathered *g, const struct policy_endpoint *ep, int how)
 {
-	const Openshell__Sandbox__V1__NetworkEndpoint *pb = ep->pb;
-
 	if (is_earlier(ep, g->first))
 		g->first = ep;
 	if (ep->inspected && is_earlier(ep, g->inspected))
 		g->inspected = ep;
-	if ((ep->protocol != POLICY_L4 || pb->tls[0] || ep->has_ips) && is_earlier(ep, g->carrying))
+	if (ep->carries && is_earlier(ep, g->carrying))
 		g->carrying = ep;
-	if (!pb->allow_uninspected_credentials &&
-		(!ep->inspected || ep->tls == POLICY_TLS_SKIP)) {
-		g->uninspected_unpermitted = true;
-		g->uninspected_denied |= pb->provider_credentialed;
-	}
-	g->exact_declared |= how == 1 && !ep->glob && ep->host[0] && !pb->advisor_proposed;
+	g->uninspected_denied |= ep->uninspected_denied;
+	g->uninspected_unpermitted |= ep->uninspected_unpermitted;
+	g->exact_declared |= how == 1 && !ep->glob && ep->host[0] && !ep->advisor_proposed;
 }
 
 static void take_metadata(const struct gathered *g, struct policy_decision *d)
@@ -128,7 +124,7 @@ static void say_binary(
 	text_init(&reason, d->reason, sizeof d->reason);
 	text_init(&near, d->near, sizeof d->near);
 	policy_walk_again(w);
-	while ((ep = policy_walk_any(w))) {
+	for (size_t i = 0; i < LOOKED_AT_MAX && (ep = policy_walk_any(w)); i++) {
 		const struct policy_rule *r = ep->rule;
 
 		if (r == last)
@@ -142,7 +138,7 @@ static void say_binary(
 		text_add(&reason, ")");
 	}
 	if (n > RULES_NAMED_MAX)
-		text_addf(&reason, "; and %zu more", n - RULES_NAMED_MAX);
+		text_addf(&reason, "; and %zu more", n - RULES_NAMED_MAX); /* at least */
 	text_add(&reason, ". SYMLINK HINT: paths are as the kernel resolves them (readlink -f)");
 	text_addf(&near, "host and port match rule \"%s\"", first->rule->key);
 	if (first->line)
@@ -180,7 +176,7 @@ static void deny(const struct policy_snapshot *s, struct policy_walk *w, struct 
 	const struct policy_connect *q = w->q;
 
 	policy_walk_again(w);
-	while ((ep = policy_walk_any(w)))
+	for (size_t i = 0; i < LOOKED_AT_MAX && (ep = policy_walk_any(w)); i++)
 		if (is_earlier(ep, first))
 			first = ep;
 	if (s->n_rules == 0) {

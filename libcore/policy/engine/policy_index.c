@@ -5,6 +5,8 @@
 #include "policy_snapshot.h"
 
 #define PORTS_LISTED_MAX 64 /* endpoints with more stand under port 0 and are compared */
+#define CROWD 32     /* endpoints in a bucket from which on the caller's rules are looked for */
+#define CROWD_GAIN 8 /* a search there costs as much as so many endpoints */
 #define FNV_START 1469598103934665603u
 #define FNV_PRIME 1099511628211u
 
@@ -196,7 +198,8 @@ void policy_walk_init(
 
 void policy_walk_again(struct policy_walk *w)
 {
-	w->bucket = w->i = 0;
+	w->bucket = 0;
+	w->entered = false;
 	w->rule = NULL;
 	w->how = 0;
 }
@@ -209,23 +212,109 @@ static bool has_port(const struct policy_endpoint *ep, uint16_t port)
 	return false;
 }
 
-const struct policy_endpoint *policy_walk_any(struct policy_walk *w)
+static bool names(const struct policy_walk *w, const struct policy_bucket *b,
+	const struct policy_endpoint *ep)
+{
+	return (b->port || has_port(ep, w->q->port)) &&
+		(!ep->glob || policy_glob_match(ep->glob, w->q->host, w->host_len) == 1);
+}
+
+static const struct policy_endpoint *next_in_order(
+	struct policy_walk *w, const struct policy_bucket *b)
+{
+	while (w->i < b->n) {
+		const struct policy_endpoint *ep = b->at[w->i++];
+
+		if (names(w, b, ep))
+			return ep;
+	}
+	return NULL;
+}
+
+/* First place in the bucket whose rule is not before r. */
+static size_t place_of(const struct policy_bucket *b, const struct policy_rule *r)
+{
+	size_t low = 0, high = b->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (b->at[middle]->rule < r)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* The caller's next rule; NULL behind the last. */
+static const struct policy_rule *next_rule(struct policy_walk *w)
+{
+	const struct policy_rule *const *rules;
+	size_t n;
+
+	while (policy_holders_list(&w->s->holders, w->q->caller, w->list, &rules, &n)) {
+		if (w->place < n)
+			return rules[w->place++];
+		w->list++;
+		w->place = 0;
+	}
+	return NULL;
+}
+
+static const struct policy_endpoint *next_of_caller(
+	struct policy_walk *w, const struct policy_bucket *b)
+{
+	for (;;) {
+		while (w->wanted && w->i < b->n && b->at[w->i]->rule == w->wanted) {
+			const struct policy_endpoint *ep = b->at[w->i++];
+
+			if (names(w, b, ep))
+				return ep;
+		}
+		w->wanted = next_rule(w);
+		if (!w->wanted)
+			return NULL;
+		w->i = place_of(b, w->wanted);
+	}
+}
+
+static bool is_crowded(const struct policy_walk *w, const struct policy_bucket *b)
+{
+	const struct policy_rule *const *rules;
+	size_t n, sum = 0;
+
+	if (b->n < CROWD)
+		return false;
+	for (size_t i = 0; policy_holders_list(&w->s->holders, w->q->caller, i, &rules, &n); i++)
+		sum += n + 1;
+	return sum * CROWD_GAIN < b->n;
+}
+
+static const struct policy_endpoint *walk(struct policy_walk *w, bool caller_only)
 {
 	while (w->bucket < w->n_buckets) {
 		const struct policy_bucket *b = w->buckets[w->bucket];
+		const struct policy_endpoint *ep;
 
-		while (w->i < b->n) {
-			const struct policy_endpoint *ep = b->at[w->i++];
-
-			if ((b->port || has_port(ep, w->q->port)) &&
-				(!ep->glob ||
-					policy_glob_match(ep->glob, w->q->host, w->host_len) == 1))
-				return ep;
+		if (!w->entered) {
+			w->entered = true;
+			w->by_caller = caller_only && is_crowded(w, b);
+			w->i = w->list = w->place = 0;
+			w->wanted = NULL;
 		}
+		ep = w->by_caller ? next_of_caller(w, b) : next_in_order(w, b);
+		if (ep)
+			return ep;
 		w->bucket++;
-		w->i = 0;
+		w->entered = false;
 	}
 	return NULL;
+}
+
+const struct policy_endpoint *policy_walk_any(struct policy_walk *w)
+{
+	return walk(w, false);
 }
 
 const struct policy_endpoint *policy_walk_next(struct policy_walk *w, int *ret_how)
@@ -234,7 +323,7 @@ const struct policy_endpoint *policy_walk_next(struct policy_walk *w, int *ret_h
 
 	if (w->q->identity_required && w->q->caller->assurance == IDENTITY_NONE)
 		return NULL;
-	while ((ep = policy_walk_any(w))) {
+	while ((ep = walk(w, w->q->identity_required))) {
 		if (ep->rule != w->rule) {
 			w->rule = ep->rule;
 			w->how = w->q->identity_required

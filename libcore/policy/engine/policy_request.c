@@ -26,8 +26,8 @@ static bool selects(const struct policy_endpoint *ep, struct policy_bytes path)
 
 static bool is_better(const struct policy_endpoint *ep, const struct policy_endpoint *than)
 {
-	if (!than || ep->specificity != than->specificity)
-		return !than || ep->specificity > than->specificity;
+	if (!than || ep->route.specificity != than->route.specificity)
+		return !than || ep->route.specificity > than->route.specificity;
 	return policy_endpoint_before(than, ep);
 }
 
@@ -48,51 +48,6 @@ static const struct policy_endpoint *select_endpoint(
 	return best;
 }
 
-static enum policy_signing signing_of(const char *text)
-{
-	if (strcmp(text, "sigv4") == 0)
-		return POLICY_SIGN_SIGV4;
-	if (strcmp(text, "sigv4:body") == 0)
-		return POLICY_SIGN_SIGV4_BODY;
-	return strcmp(text, "sigv4:no_body") == 0 ? POLICY_SIGN_SIGV4_NO_BODY : POLICY_SIGN_NONE;
-}
-
-static uint32_t body_limit(const struct policy_endpoint *ep)
-{
-	bool rpc = ep->protocol == POLICY_JSON_RPC || ep->protocol == POLICY_MCP;
-	uint32_t n = rpc ? ep->pb->json_rpc_max_body_bytes : ep->pb->graphql_max_body_bytes;
-
-	return n ? n : POLICY_BODY_DEFAULT;
-}
-
-static void fill_route(const struct policy_endpoint *ep, struct policy_route *r)
-{
-	const Openshell__Sandbox__V1__NetworkEndpoint *pb = ep->pb;
-
-	r->policy = ep->rule->key;
-	r->endpoint = ep->index;
-	r->line = ep->line;
-	r->host = ep->host;
-	r->path = pb->path;
-	r->specificity = ep->specificity;
-	r->protocol = ep->protocol;
-	r->enforce = ep->enforce;
-	r->allow_encoded_slash = pb->allow_encoded_slash;
-	r->websocket_credential_rewrite = pb->websocket_credential_rewrite;
-	r->request_body_credential_rewrite = pb->request_body_credential_rewrite;
-	r->allow_uninspected_credentials = pb->allow_uninspected_credentials;
-	r->provider_credentialed = pb->provider_credentialed;
-	r->scrub_responses = pb->scrub_responses;
-	r->graphql_messages = ep->graphql_messages;
-	r->strict_tool_names =
-		!pb->mcp || !pb->mcp->_strict_tool_names_case || pb->mcp->strict_tool_names;
-	r->max_body_bytes = body_limit(ep);
-	r->signing = signing_of(pb->credential_signing);
-	r->signing_service = pb->signing_service;
-	r->signing_region = pb->signing_region;
-	r->credential_provider = pb->credential_binding ? pb->credential_binding->provider : "";
-}
-
 bool policy_select(const struct policy_snapshot *s, const struct policy_connect *who,
 	struct policy_bytes path, struct policy_route *ret)
 {
@@ -103,7 +58,7 @@ bool policy_select(const struct policy_snapshot *s, const struct policy_connect 
 	policy_walk_init(&w, s, who);
 	best = select_endpoint(&w, path, &inspected);
 	if (best)
-		fill_route(best, ret);
+		*ret = best->route;
 	return best != NULL;
 }
 
@@ -116,7 +71,7 @@ bool policy_select_any_encoded_slash(
 
 	policy_walk_init(&w, s, who);
 	while ((ep = policy_walk_next(&w, &how)))
-		if (ep->inspected && ep->pb->allow_encoded_slash)
+		if (ep->inspected && ep->route.allow_encoded_slash)
 			return true;
 	return false;
 }
@@ -347,7 +302,7 @@ void policy_decide_request(const struct policy_snapshot *s, const struct policy_
 	v.selected = select_endpoint(&w, q->path, &inspected);
 	ret->has_route = v.selected != NULL;
 	if (v.selected) {
-		fill_route(v.selected, &ret->route);
+		ret->route = v.selected->route;
 		name_rule(ret, v.selected, NULL);
 	}
 	if (policy_say_fault(who, q, v.selected, inspected, ret)) {
@@ -367,7 +322,7 @@ void policy_decide_request(const struct policy_snapshot *s, const struct policy_
 		name_rule(ret, v.denier, v.deny_rule);
 	else if (v.refuser)
 		name_rule(ret, v.refuser, NULL);
-	ret->verdict = v.selected->enforce ? POLICY_DENIED : POLICY_AUDITED;
+	ret->verdict = v.selected->route.enforce ? POLICY_DENIED : POLICY_AUDITED;
 	policy_walk_again(&w);
 	policy_say_denial(&w, q, &v, ret);
 }

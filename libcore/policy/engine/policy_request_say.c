@@ -176,24 +176,27 @@ static bool method_fits(const struct policy_request_rule *r, const struct policy
 			text_ieq(r->method, r->method_len, q->method.at, q->method.len));
 }
 
+enum { DIFFERS_QUERY = 1, DIFFERS_METHOD, DIFFERS_PATH };
+
 struct nearest { /* an allow rule that differs in one thing */
 	const struct policy_endpoint *ep;
 	const struct policy_request_rule *rule;
-	enum { DIFFERS_QUERY = 1, DIFFERS_METHOD, DIFFERS_PATH } in;
+	unsigned in;
 };
 
 /* The smaller the difference, the nearer. */
 static void compare(struct nearest *n, const struct policy_endpoint *ep,
 	const struct policy_request_rule *r, const struct policy_request *q)
 {
-	bool method = method_fits(r, q);
-	bool path = policy_pattern_match(&r->path, q->path, false);
-	unsigned in = method && path ? DIFFERS_QUERY
-		: path		     ? DIFFERS_METHOD
-		: method	     ? DIFFERS_PATH
-				     : 0;
+	bool method, path;
+	unsigned in;
 
-	if (r->kind != RULE_HTTP || !in || (n->rule && n->in <= in))
+	if (r->kind != RULE_HTTP)
+		return;
+	method = method_fits(r, q);
+	path = policy_pattern_match(&r->path, q->path, false);
+	in = !path ? (method ? DIFFERS_PATH : 0) : method ? DIFFERS_QUERY : DIFFERS_METHOD;
+	if (!in || (n->rule && n->in <= in))
 		return;
 	n->ep = ep;
 	n->rule = r;

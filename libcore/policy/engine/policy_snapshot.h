@@ -86,10 +86,14 @@ struct policy_endpoint {
 	bool has_ips, ips_bad, dead; /* dead: a pattern that does not compile never allows */
 
 	/* requests */
-	bool inspected, enforce;
-	struct policy_pattern path; /* as rules read it */
-	struct policy_glob *select; /* as selection reads it; NULL: every path */
-	size_t specificity;
+	bool inspected;
+	bool carries; /* protocol, tls or allowed_ips: metadata may come from here */
+	bool advisor_proposed;
+	bool uninspected_unpermitted; /* nothing would look at the traffic, nor may that be */
+	bool uninspected_denied;      /* and it is credentialed */
+	struct policy_route route;    /* ready to copy */
+	struct policy_pattern path;   /* as rules read it */
+	struct policy_glob *select;   /* as selection reads it; NULL: every path */
 	struct policy_rule_set allow, deny;
 	bool graphql_allow, graphql_messages; /* some rule of that kind */
 	bool every_method, names_tools;	      /* mcp */
@@ -135,6 +139,22 @@ struct policy_table {
 	size_t n_used;
 };
 
+/* Rules that name one program without a pattern, ascending. */
+struct policy_holder {
+	const char *path;
+	uint64_t hash;
+	const struct policy_rule **at;
+	size_t n;
+};
+
+struct policy_holders {
+	struct policy_holder *slots;
+	size_t n_slots;			  /* a power of two, or 0 */
+	const struct policy_rule **lists; /* what the slots point into */
+	const struct policy_rule **globs; /* rules with a pattern among their programs, ascending */
+	size_t n_globs;
+};
+
 struct policy_snapshot {
 	size_t refs;
 	uint64_t generation;
@@ -143,8 +163,9 @@ struct policy_snapshot {
 	size_t n_rules;
 	struct policy_table exact, wild; /* exact: also "" for hostless endpoints */
 	struct policy_table hosts; /* the first endpoint of each exact host, on whatever port */
-	bool many_ports;	   /* some endpoint is under port 0 */
-	char **owned;		   /* alias texts and the like */
+	struct policy_holders holders;
+	bool many_ports; /* some endpoint is under port 0 */
+	char **owned;	 /* alias texts and the like */
 	size_t n_owned;
 	const char **binaries; /* paths without glob */
 	size_t n_binaries;
@@ -168,6 +189,10 @@ struct policy_walk {
 	size_t n_buckets, bucket, i;
 	const struct policy_rule *rule; /* last one asked about */
 	int how;			/* 0: its binaries do not hold the caller; 1, 2: below */
+	/* In a crowded bucket the caller's rules are looked for, not the bucket's endpoints. */
+	bool entered, by_caller; /* of the current bucket */
+	size_t list, place;	 /* program (exe, ancestors, then patterns), place in its rules */
+	const struct policy_rule *wanted;
 };
 
 void policy_walk_init(
@@ -183,6 +208,14 @@ bool policy_endpoint_before(const struct policy_endpoint *x, const struct policy
 
 /* 0 no, 1 by a binary of the user's, 2 only by one that the advisor proposed. */
 int policy_rule_has_binary(const struct policy_rule *r, const struct identity_caller *c);
+
+/* ---- policy_holders.c ---- */
+int policy_holders_build(struct policy_snapshot *s, struct err *e);
+void policy_holders_done(struct policy_holders *h);
+/* The rules for program number list of the caller (0: exe, then ancestors, then all rules with
+ * patterns); false when there is no such number. */
+bool policy_holders_list(const struct policy_holders *h, const struct identity_caller *c,
+	size_t list, const struct policy_rule *const **ret, size_t *ret_n);
 
 /* ---- policy_compile_rules.c ---- */
 int policy_compile_requests(struct policy_endpoint *ep, struct err *e);

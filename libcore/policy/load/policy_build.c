@@ -679,6 +679,16 @@ static const struct node *value_for(const struct node *map, const char *name)
 	return NULL;
 }
 
+/* Files that are easily taken for a policy. */
+static const char *instead_of_version(const struct node *root)
+{
+	if (value_for(root, "credentials") || value_for(root, "category"))
+		return "this is a provider profile; a policy begins with `version: 1`";
+	if (value_for(root, "routes"))
+		return "these are inference routes; a policy begins with `version: 1`";
+	return "begin with `version: 1`";
+}
+
 int policy_build(struct check *c, const struct node *root)
 {
 	const struct node *version = value_for(root, "version");
@@ -688,7 +698,7 @@ int policy_build(struct check *c, const struct node *root)
 		return -ENOMEM;
 	c->doc->has_filesystem = value_for(root, "filesystem_policy") != NULL;
 	if (!version)
-		complain(c, root, "E02", "`version` is missing", "begin with `version: 1`");
+		complain(c, root, "E02", "`version` is missing", instead_of_version(root));
 	set_message(c, &c->doc->pb->base, root);
 	if (version && c->doc->pb->version != 1 && version->kind == NODE_SCALAR && version->plain)
 		check_error(c, "E02", &c->doc->pb->version, "version", NULL,

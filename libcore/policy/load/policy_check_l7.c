@@ -119,9 +119,10 @@ static void check_method_path(struct check *c, const struct rule *r)
 	if (!r->path[0])
 		check_warn(c, "E20", r->at, "path", "write `path: \"**\"` for every path",
 			r->deny ? "no path: read as every path" : "no path: the rule never allows");
-	else if (r->path[0] != '/' && !is(r->path, "**"))
+	else if (!strchr("/*?[{\\", r->path[0]))
 		check_warn(c, "E21", r->at, "path", "begin with `/`, or write `**`",
-			"a path that does not begin with `/` never matches");
+			r->deny ? "a path that does not begin with `/`: read as if it did"
+				: "a path that does not begin with `/` never matches");
 	else
 		check_glob(c, r, "path", POLICY_GLOB_PATH, r->path);
 	if (strlen(r->path) > 3 && is(r->path + strlen(r->path) - 3, "/**"))
@@ -310,7 +311,8 @@ static void check_base(struct check *c, endpoint_msg *ep)
 	if (ep->access[0] && (json || mcp))
 		check_error(c, json ? "E27" : "E28", &ep->access, "access", "write `rules:`",
 			"%s takes no access preset", ep->protocol);
-	if (ep->n_rules && !usable_rules(ep))
+	/* Under the profile an empty allow means every method. */
+	if (ep->n_rules && !usable_rules(ep) && !(mcp && mcp_everything(ep)))
 		check_error(c, "E19", &ep->rules, "rules", "write `- allow: {...}`",
 			"no rule allows anything");
 	if (inspected && !base)
