@@ -255,6 +255,41 @@ TEST(scrubber_keeps_every_other_byte_of_a_long_body)
 	credential_store_free(s);
 }
 
+TEST(longest_value_is_scrubbed_in_pieces_and_holds_back_little)
+{
+	static char value[CREDENTIAL_VALUE_MAX + 1], out[2 * CREDENTIAL_VALUE_MAX];
+	struct credential_store *s;
+	struct credential_scrub *c;
+	size_t n = 0, got;
+
+	for (size_t i = 0; i < CREDENTIAL_VALUE_MAX; i++)
+		value[i] = (char) (33 + (i * 7 + i / 94) % 90);
+	s = lab_store(value);
+	{
+		struct credential_use u = lab_use(s);
+		static char buf[2 * CREDENTIAL_VALUE_MAX];
+		struct err e = { 0 };
+		struct text t;
+
+		text_init(&t, buf, sizeof buf);
+		ASSERT_OK(credential_rewrite_header(&u, "X", 1, PH_TOKEN, strlen(PH_TOKEN), &t));
+		ASSERT_OK(credential_scrub_new(&u, NULL, 0, &c, &e));
+	}
+	ASSERT(credential_scrub_held_max(c) <= CREDENTIAL_SCRUB_PIECE_MAX);
+	for (size_t at = 0; at < CREDENTIAL_VALUE_MAX; at += 1000) {
+		size_t step = CREDENTIAL_VALUE_MAX - at < 1000 ? CREDENTIAL_VALUE_MAX - at : 1000;
+
+		credential_scrub_feed(c, value + at, step, out + n, &got);
+		n += got;
+	}
+	n += credential_scrub_finish(c, out + n);
+	ASSERT_EQ(n, CREDENTIAL_VALUE_MAX);
+	for (size_t at = 0; at + 16 <= n; at++)
+		ASSERT(!memmem(value, CREDENTIAL_VALUE_MAX, out + at, 16));
+	credential_scrub_free(c);
+	credential_store_free(s);
+}
+
 TEST(short_values_are_not_looked_for)
 {
 	struct credential_store *s = lab_store("abcde");
