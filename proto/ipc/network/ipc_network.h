@@ -31,7 +31,7 @@ enum net_state {
 	X(NET_ENTRYPOINT, 7, 0, 16, 0, NET_CONFIGURED | NET_SERVING) \
 	X(NET_NAMESERVERS, 8, 0, 4096, 0, \
 		NET_CONFIGURED | NET_SERVING) /* NetConfigure, nameservers only */ \
-	X(NET_STOP, 9, 0, 0, 0, NET_ANY)                                                          \
+	X(NET_STOP, 9, 0, 0, 0, NET_ANY) \
 	X(NET_CREDENTIALS, 12, 0, 0, 1, NET_CONFIGURED | NET_SERVING)
 
 /* Network leaf to orchestrator; state kept by the orchestrator. */

@@ -60,11 +60,18 @@ static void every_split(const char *text, bool want)
 				FAIL_("\"%s\" cut at %zu and %zu", text, a, b);
 }
 
+/* Bits of mask: which bytes are written as %HH; out has room for three times in. */
 static void encode(const char *in, char *out, unsigned mask)
 {
+	size_t n = 0;
+
 	for (unsigned i = 0; in[i]; i++)
-		out += mask >> (i % 32) & 1 ? sprintf(out, i % 2 ? "%%%02x" : "%%%02X", in[i])
-					    : sprintf(out, "%c", in[i]);
+		if (mask >> (i % 32) & 1)
+			n += (size_t) snprintf(
+				out + n, 4, i % 2 ? "%%%02x" : "%%%02X", (unsigned) in[i]);
+		else
+			out[n++] = in[i];
+	out[n] = '\0';
 }
 
 TEST(marker_is_found_at_every_split)
@@ -141,7 +148,8 @@ TEST(scanner_agrees_with_the_naive_one_on_made_up_texts)
 		bool want;
 
 		for (unsigned i = next(&seed) >> 16, n = i % 8 + 1; n > 0; n--)
-			len += (size_t) sprintf(text + len, "%s", words[(next(&seed) >> 16) % 18]);
+			len += (size_t) snprintf(text + len, sizeof text - len, "%s",
+				words[(next(&seed) >> 16) % 18]);
 		a = (next(&seed) >> 8) % (len + 1);
 		b = a + (next(&seed) >> 8) % (len + 1 - a);
 		want = naive(text, len);
