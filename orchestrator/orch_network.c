@@ -22,7 +22,8 @@ struct orch_network {
 	struct channel *down;
 	pid_t pid;
 	uint32_t state;
-	bool lent_listener, lent_identity, lent_hosts, lent_tls, lent_policy, lent_entrypoint;
+	bool lent_listener, lent_identity, lent_hosts, lent_tls, lent_policy, lent_entrypoint,
+		lent_credentials;
 	/* all of them */
 	bool was_ready, stopped, stays_down;
 	uint64_t deaths_ms[ORCH_DEATHS_MAX];
@@ -90,6 +91,21 @@ static int lend_identity(struct orch_network *n, struct err *e)
 	return r;
 }
 
+/* The memory file is gone again as soon as the leaf has closed it. */
+static int send_credentials(struct orch_network *n, struct err *e)
+{
+	int fd, r = n->calls->credentials ? n->calls->credentials(n->owner, &fd, e) : -ENOENT;
+
+	n->lent_credentials = true;
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return r;
+	r = send_message(n, NET_CREDENTIALS, NULL, &fd, e);
+	(void) close(fd);
+	return r;
+}
+
 static int send_entrypoint(struct orch_network *n, struct err *e)
 {
 	Openshell__Ipc__NetEntrypoint m = OPENSHELL__IPC__NET_ENTRYPOINT__INIT;
@@ -146,6 +162,8 @@ int orch_network_advance(struct orch_network *n, struct err *e)
 		if ((r = send_policy(n, lent->policy, lent->generation, e)) < 0)
 			return r;
 	}
+	if (!n->lent_credentials && (r = send_credentials(n, e)) < 0)
+		return r;
 	if (!n->lent_identity && (r = lend_identity(n, e)) < 0)
 		return r;
 	if (!n->lent_entrypoint && lent->entrypoint && n->lent_listener && n->lent_hosts &&
@@ -260,7 +278,7 @@ static void forget(struct orch_network *n)
 	n->down = NULL;
 	n->state = NET_NEW;
 	n->lent_listener = n->lent_identity = n->lent_hosts = n->lent_tls = n->lent_policy =
-		n->lent_entrypoint = false;
+		n->lent_entrypoint = n->lent_credentials = false;
 }
 
 static int start(struct orch_network *n, struct err *e)
@@ -416,6 +434,14 @@ void orch_network_names_changed(struct orch_network *n)
 	fill_nameservers(n->lent, names, &m);
 	if ((n->lent_hosts && send_message(n, NET_HOSTS, NULL, &n->lent->hosts, &e) < 0) ||
 		send_message(n, NET_NAMESERVERS, &m.base, NULL, &e) < 0)
+		lost(n, e.text);
+}
+
+void orch_network_credentials_changed(struct orch_network *n)
+{
+	struct err e = { 0 };
+
+	if (n->down && n->lent_credentials && send_credentials(n, &e) < 0)
 		lost(n, e.text);
 }
 

@@ -216,6 +216,8 @@ static const struct row rows[] = {
 		"deny: the command may reach nothing on loopback but the proxy" },
 	{ "env", 0, VALUE_ONE, NULL, add_env, 0, "NAME[=VALUE]",
 		"pass a variable to the command (may be repeated)" },
+	{ "credentials", 0, VALUE_ONE, NULL, set_text, AT(credentials), "FILE",
+		"credentials that the command knows by placeholders only (YAML, mode 0600)" },
 	{ "log-level", 0, VALUE_ONE, "OPENSHELL_LOG_LEVEL", set_level, 0, "LEVEL",
 		"error, warn (default; shows denials), info (also what was allowed), debug" },
 	{ "log-file", 0, VALUE_ONE, NULL, set_text, AT(log_file), "FILE",

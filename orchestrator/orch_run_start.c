@@ -101,17 +101,23 @@ static int plan_environment(struct orch_run *r, struct err *e)
 	if (orch_env_driver(get_env, &r->driver_env, e) < 0 ||
 		orch_env_base(environ, r->o->env, &r->base_env, e) < 0)
 		return -e->code;
-	n = r->driver_env.n + r->base_env.n + 1;
+	if (r->credentials && orch_credentials_env(r->credentials, &r->placeholder_env, e) < 0)
+		return -e->code;
+	n = r->driver_env.n + r->base_env.n + r->placeholder_env.n + 1;
 	r->env_storage = calloc(n, sizeof *r->env_storage);
 	r->env_list = calloc(n, sizeof *r->env_list);
 	r->driver_list = calloc(n, sizeof *r->driver_list);
-	if (!r->env_storage || !r->env_list || !r->driver_list)
+	r->placeholder_list = calloc(n, sizeof *r->placeholder_list);
+	if (!r->env_storage || !r->env_list || !r->driver_list || !r->placeholder_list)
 		return err_set(e, ENOMEM, "environment");
 	r->bind.base_env = r->env_list;
 	r->bind.n_base_env = fill_vars(&r->base_env, r->env_storage, r->env_list);
 	r->claim.driver_env = r->driver_list;
 	r->claim.n_driver_env =
 		fill_vars(&r->driver_env, r->env_storage + r->base_env.n, r->driver_list);
+	r->bind.provider_env = r->placeholder_list;
+	r->bind.n_provider_env = fill_vars(&r->placeholder_env,
+		r->env_storage + r->base_env.n + r->driver_env.n, r->placeholder_list);
 	return 0;
 }
 
@@ -261,6 +267,7 @@ static void on_claimed(void *owner, const Openshell__Ipc__ProcClaimed *c)
 	r->enforced.gid = c->gid;
 	r->enforced.landlock_abi = c->landlock_abi;
 	r->enforced.n_paths = c->n_paths;
+	orch_run_check_credentials(r, c->uid, c->gid);
 	if (orch_policy_has_file(r->policy) &&
 		orch_policy_is_exposed(r->policy, c->uid, c->gid, r->workdir)) {
 		r->reload_off = true;
@@ -438,6 +445,7 @@ static void on_died(void *owner, const char *text, bool stays_down)
 
 static const struct orch_network_calls network_calls = { .spawn = spawn_network,
 	.identity = lend_identity,
+	.credentials = orch_run_lend_credentials,
 	.verify = verify_network,
 	.ready = on_ready,
 	.policy = on_policy,
@@ -485,7 +493,8 @@ int orch_run_prepare(struct orch_run *r, struct err *e)
 	if ((code = make_events(r, e)) < 0 || (code = orch_env_invoker(get_env, &invoker, e)) < 0 ||
 		(code = find_leaves(r, e)) < 0 || (code = make_tag(r, e)) < 0 ||
 		(code = choose_workdir(r, e)) < 0 || (code = load_policy(r, &invoker, e)) < 0 ||
-		(code = orch_run_read_names(r, e)) < 0 || (code = make_tls(r, e)) < 0 ||
+		(code = orch_run_read_names(r, e)) < 0 ||
+		(code = orch_run_credentials(r, &invoker, e)) < 0 || (code = make_tls(r, e)) < 0 ||
 		(code = plan(r, &invoker, e)) < 0 ||
 		(code = orch_stdio_new(r->loop, r->o->tty, orch_run_hung_up, r, &r->stdio, e)) <
 			0 ||

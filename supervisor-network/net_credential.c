@@ -132,6 +132,15 @@ static bool slice_has(struct net_slice s)
 	return s.len && credential_has_marker(s.at, s.len);
 }
 
+/* The colon behind a field's name can be the marker's own. */
+static bool spells_marker(const struct net_field *f)
+{
+	static const char name[] = "openshell", rest[] = "resolve:env:";
+
+	return text_ieq(f->name.at, f->name.len, name, sizeof name - 1) &&
+		f->value.len >= sizeof rest - 1 && memcmp(f->value.at, rest, sizeof rest - 1) == 0;
+}
+
 static bool has_work(
 	const struct net_head *h, const struct net_slice *path, const struct net_slice *query)
 {
@@ -141,7 +150,7 @@ static bool has_work(
 		const struct net_field *f = &h->fields[i];
 
 		/* Basic hides its text. */
-		if (slice_has(f->value) || slice_has(f->name) ||
+		if (slice_has(f->value) || slice_has(f->name) || spells_marker(f) ||
 			(f->value.len > 6 && text_ieq(f->value.at, 6, "basic ", 6)))
 			return true;
 	}
@@ -224,6 +233,8 @@ static int field(struct net_injected *i, struct net_field *f)
 {
 	size_t from = i->text.len, used = i->use.n_used;
 
+	if (spells_marker(f))
+		return credential_refuse_marker(&i->use, CREDENTIAL_MARKER, CREDENTIAL_MARKER_LEN);
 	if (credential_refuse_marker(&i->use, f->name.at, f->name.len) < 0 ||
 		credential_rewrite_header(&i->use, f->name.at, f->name.len, f->value.at,
 			f->value.len, &i->text) < 0 ||
@@ -280,6 +291,11 @@ int net_credential_apply(struct net_leaf *n, const struct net_credential_where *
 		r = refuse(&i->use, i->use.why, why);
 	else if (r == 0 && i->text.cut)
 		r = refuse_text("the head with its credentials is too long; send fewer", why);
+	if (r == 0 && i->use.n_used && net_slice_ieq(h->method, "TRACE"))
+		r = refuse_text(
+			"the answer to TRACE repeats the request, and with it the credential; use "
+			"another method",
+			why);
 	if (r == 0) {
 		*ret = i;
 		return 0;

@@ -9,30 +9,6 @@
 #include "net_leaf.h"
 
 #define ARENA_MORE (192 * 1024) /* bytes beside the texts: structures of everything at its limit */
-#define ALIGNMENT 16
-
-struct arena { /* protobuf-c copies what it unpacks; the copies must be locked and wiped too */
-	struct secret *memory;
-	size_t used, size;
-};
-
-static void *arena_take(void *owner, size_t size)
-{
-	struct arena *a = owner;
-	size_t at = a->used;
-
-	size = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-	if (size > a->size - at)
-		return NULL;
-	a->used = at + size;
-	return secret_edit(a->memory) + at;
-}
-
-static void arena_give(void *owner, void *at)
-{
-	(void) owner; /* everything goes at once */
-	(void) at;
-}
 
 static int fill(const Openshell__Ipc__NetCredential *from, struct credential_endpoint *endpoints,
 	struct credential_spec *ret, struct err *e)
@@ -82,11 +58,12 @@ static int update(struct net_credentials *c, const Openshell__Ipc__NetCredential
 static int unpack(struct net_credentials *c, const void *at, size_t len, struct err *e)
 {
 	AUTO(secret_free) struct secret *memory = NULL;
-	struct arena arena = { .size = len + ARENA_MORE };
-	ProtobufCAllocator allocator = { arena_take, arena_give, &arena };
+	struct secret_arena arena = { 0 };
+	ProtobufCAllocator allocator = { secret_arena_take, secret_arena_give, &arena };
 	Openshell__Ipc__NetCredentials *m;
 
-	if (secret_new_empty(arena.size, &memory, e) < 0)
+	/* protobuf-c copies what it unpacks; the copies are locked and wiped like the rest. */
+	if (secret_new_empty(len + ARENA_MORE, &memory, e) < 0)
 		return -e->code;
 	arena.memory = memory;
 	m = openshell__ipc__net_credentials__unpack(&allocator, len, at);

@@ -68,6 +68,26 @@ void secret_free(struct secret *s)
 	free(s);
 }
 
+#define ARENA_ALIGNMENT 16
+
+void *secret_arena_take(void *arena, size_t size)
+{
+	struct secret_arena *a = arena;
+	size_t at = a->used;
+
+	if (size > a->memory->len - at)
+		return NULL;
+	size = (size + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
+	a->used = size > a->memory->len - at ? a->memory->len : at + size;
+	return a->memory->at + at;
+}
+
+void secret_arena_give(void *arena, void *at)
+{
+	(void) arena;
+	(void) at;
+}
+
 void secret_wipe(void *bytes, size_t len)
 {
 	explicit_bzero(bytes, len);

@@ -12,7 +12,9 @@
 #include "core_credential_rewrite.h"
 
 #define CREDENTIAL_SCRUB_MIN 6 /* bytes */
-#define CREDENTIAL_SCRUB_FORMS_MAX 64
+#define CREDENTIAL_SCRUB_PIECE_MAX \
+	4096 /* bytes looked for together; longer forms are cut in pieces */
+#define CREDENTIAL_SCRUB_FORMS_MAX 128 /* forms and pieces of one response; more is an error */
 
 struct credential_scrub;
 
@@ -23,7 +25,7 @@ int credential_scrub_new(const struct credential_use *u, const char *basic, size
 void credential_scrub_free(struct credential_scrub *s);
 /* Whole text in place: header values. Returns how many were blanked. */
 size_t credential_scrub_text(const struct credential_scrub *s, char *text, size_t len);
-/* How many bytes may be held back between two calls. */
+/* How many bytes may be held back between two calls: CREDENTIAL_SCRUB_PIECE_MAX at most. */
 size_t credential_scrub_held_max(const struct credential_scrub *s);
 /* A body, piece by piece: at most held_max more than len are written to out. in and out differ. */
 void credential_scrub_feed(

@@ -108,12 +108,17 @@ static bool has_encoded(const char *bytes, size_t len)
 	return false;
 }
 
+static const char *locate(const char *s, size_t len, const char *marker)
+{
+	return s && len >= CREDENTIAL_MARKER_LEN ? memmem(s, len, marker, CREDENTIAL_MARKER_LEN)
+						 : NULL;
+}
+
 bool credential_has_marker(const char *bytes, size_t len)
 {
 	if (len < CREDENTIAL_MARKER_LEN)
 		return false;
-	if (memmem(bytes, len, CREDENTIAL_MARKER, CREDENTIAL_MARKER_LEN) ||
-		memmem(bytes, len, CREDENTIAL_ALIAS, CREDENTIAL_MARKER_LEN))
+	if (locate(bytes, len, CREDENTIAL_MARKER) || locate(bytes, len, CREDENTIAL_ALIAS))
 		return true;
 	return memchr(bytes, '%', len) && has_encoded(bytes, len);
 }
@@ -123,10 +128,8 @@ bool credential_find(const char *text, size_t len, size_t from, struct credentia
 	const char *plain, *alias, *first;
 	size_t start, end;
 
-	if (len - from < CREDENTIAL_MARKER_LEN)
-		return false;
-	plain = memmem(text + from, len - from, CREDENTIAL_MARKER, CREDENTIAL_MARKER_LEN);
-	alias = memmem(text + from, len - from, CREDENTIAL_ALIAS, CREDENTIAL_MARKER_LEN);
+	plain = locate(text + from, len - from, CREDENTIAL_MARKER);
+	alias = locate(text + from, len - from, CREDENTIAL_ALIAS);
 	if (!plain && !alias)
 		return false;
 	first = !alias || (plain && plain < alias) ? plain : alias;

@@ -16,41 +16,56 @@ struct credential_scrub {
 	struct secret *memory; /* the forms, then the window */
 	struct form forms[CREDENTIAL_SCRUB_FORMS_MAX];
 	size_t n_forms, longest;
-	char *window; /* longest + PIECE bytes; text that came back may be the secret */
+	char *window; /* CREDENTIAL_SCRUB_PIECE_MAX + PIECE bytes; text that came back may be the secret */
 	size_t n_window;
 };
 
 /* JSON takes six bytes for one at most, percent-encoding three. */
 static size_t memory_for(const struct credential_use *u, size_t basic_len)
 {
-	size_t n = basic_len + 1, longest = basic_len;
+	size_t n = basic_len + 1;
 
-	for (size_t i = 0; i < u->n_used; i++) {
+	for (size_t i = 0; i < u->n_used; i++)
 		n += (1 + 6 + 3) * u->used[i]->len + 3;
-		longest = longest > 6 * u->used[i]->len ? longest : 6 * u->used[i]->len;
-	}
-	return n + longest + PIECE;
+	return n + CREDENTIAL_SCRUB_PIECE_MAX + PIECE;
 }
 
-static void add_form(struct credential_scrub *s, struct text *t, size_t from)
+static int add_piece(struct credential_scrub *s, struct form f)
 {
-	struct form f = { t->at + from, t->len - from };
 	size_t i = s->n_forms;
 
-	if (f.len < CREDENTIAL_SCRUB_MIN || i == CREDENTIAL_SCRUB_FORMS_MAX)
-		return;
 	for (size_t j = 0; j < s->n_forms; j++)
 		if (s->forms[j].len == f.len && memcmp(s->forms[j].at, f.at, f.len) == 0)
-			return;
+			return 0;
+	if (i == CREDENTIAL_SCRUB_FORMS_MAX)
+		return -E2BIG;
 	/* Longest first: a form may be the beginning of another. */
 	for (; i > 0 && s->forms[i - 1].len < f.len; i--)
 		s->forms[i] = s->forms[i - 1];
 	s->forms[i] = f;
 	s->n_forms++;
 	s->longest = s->forms[0].len;
+	return 0;
 }
 
-static void add_forms(struct credential_scrub *s, const struct credential_value *v, struct text *t)
+/* What a relay must be able to hold back is bounded by the pieces, which are of about one size, so
+ * that none is too short to be looked for. */
+static int add_form(struct credential_scrub *s, const char *at, size_t len)
+{
+	size_t n = (len + CREDENTIAL_SCRUB_PIECE_MAX - 1) / CREDENTIAL_SCRUB_PIECE_MAX;
+
+	if (len < CREDENTIAL_SCRUB_MIN)
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		size_t from = len * i / n, to = len * (i + 1) / n;
+
+		if (add_piece(s, (struct form){ at + from, to - from }) < 0)
+			return -E2BIG;
+	}
+	return 0;
+}
+
+static int add_forms(struct credential_scrub *s, const struct credential_value *v, struct text *t)
 {
 	static const enum credential_code codes[] = { CREDENTIAL_AS_IS, CREDENTIAL_QUERY,
 		CREDENTIAL_JSON };
@@ -58,18 +73,34 @@ static void add_forms(struct credential_scrub *s, const struct credential_value 
 	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
 		size_t from = t->len;
 
+		if (v->len < CREDENTIAL_SCRUB_MIN)
+			return 0;
 		credential_write(codes[i], v->at, v->len, t);
-		if (v->len >= CREDENTIAL_SCRUB_MIN)
-			add_form(s, t, from);
+		if (add_form(s, t->at + from, t->len - from) < 0)
+			return -E2BIG;
 	}
+	return 0;
+}
+
+static int add_all(struct credential_scrub *s, const struct credential_use *u, struct form basic,
+	struct text *t)
+{
+	size_t from;
+
+	for (size_t i = 0; i < u->n_used; i++)
+		if (add_forms(s, u->used[i], t) < 0)
+			return -E2BIG;
+	from = t->len;
+	text_add_n(t, basic.len ? basic.at : "", basic.len);
+	return add_form(s, t->at + from, basic.len);
 }
 
 int credential_scrub_new(const struct credential_use *u, const char *basic, size_t basic_len,
 	struct credential_scrub **ret, struct err *e)
 {
-	struct credential_scrub *s;
-	struct text t;
+	AUTO(credential_scrub_free) struct credential_scrub *s = NULL;
 	size_t size = memory_for(u, basic_len);
+	struct text t;
 
 	*ret = NULL;
 	if (u->n_used == 0)
@@ -77,24 +108,17 @@ int credential_scrub_new(const struct credential_use *u, const char *basic, size
 	s = calloc(1, sizeof *s);
 	if (!s)
 		return err_set(e, ENOMEM, "response scrubber");
-	if (secret_new_empty(size, &s->memory, e) < 0) {
-		free(s);
+	if (secret_new_empty(size, &s->memory, e) < 0)
 		return -e->code;
-	}
 	text_init(&t, secret_edit(s->memory), size);
-	for (size_t i = 0; i < u->n_used; i++)
-		add_forms(s, u->used[i], &t);
-	if (basic_len) {
-		size_t from = t.len;
-
-		text_add_n(&t, basic, basic_len);
-		add_form(s, &t, from);
-	}
+	if (add_all(s, u, (struct form){ basic, basic_len }, &t) < 0)
+		return err_set(e, E2BIG,
+			"scrub_responses: the credentials of one request are too long together to "
+			"be "
+			"looked for; send fewer");
 	s->window = t.at + t.len;
 	if (s->n_forms)
-		*ret = s;
-	else
-		credential_scrub_free(s);
+		*ret = TAKE_PTR(s);
 	return 0;
 }
 

@@ -60,11 +60,18 @@ static void every_split(const char *text, bool want)
 				FAIL_("\"%s\" cut at %zu and %zu", text, a, b);
 }
 
+/* Bits of mask: which bytes are written as %HH; out has room for three times in. */
 static void encode(const char *in, char *out, unsigned mask)
 {
+	size_t n = 0;
+
 	for (unsigned i = 0; in[i]; i++)
-		out += mask >> (i % 32) & 1 ? sprintf(out, i % 2 ? "%%%02x" : "%%%02X", in[i])
-					    : sprintf(out, "%c", in[i]);
+		if (mask >> (i % 32) & 1)
+			n += (size_t) snprintf(
+				out + n, 4, i % 2 ? "%%%02x" : "%%%02X", (unsigned) in[i]);
+		else
+			out[n++] = in[i];
+	out[n] = '\0';
 }
 
 TEST(marker_is_found_at_every_split)
@@ -141,7 +148,8 @@ TEST(scanner_agrees_with_the_naive_one_on_made_up_texts)
 		bool want;
 
 		for (unsigned i = next(&seed) >> 16, n = i % 8 + 1; n > 0; n--)
-			len += (size_t) sprintf(text + len, "%s", words[(next(&seed) >> 16) % 18]);
+			len += (size_t) snprintf(text + len, sizeof text - len, "%s",
+				words[(next(&seed) >> 16) % 18]);
 		a = (next(&seed) >> 8) % (len + 1);
 		b = a + (next(&seed) >> 8) % (len + 1 - a);
 		want = naive(text, len);
@@ -251,6 +259,41 @@ TEST(scrubber_keeps_every_other_byte_of_a_long_body)
 	ASSERT(memcmp(in, out, size) == 0);
 	free(in);
 	free(out);
+	credential_scrub_free(c);
+	credential_store_free(s);
+}
+
+TEST(longest_value_is_scrubbed_in_pieces_and_holds_back_little)
+{
+	static char value[CREDENTIAL_VALUE_MAX + 1], out[2 * CREDENTIAL_VALUE_MAX];
+	struct credential_store *s;
+	struct credential_scrub *c;
+	size_t n = 0, got;
+
+	for (size_t i = 0; i < CREDENTIAL_VALUE_MAX; i++)
+		value[i] = (char) (33 + (i * 7 + i / 94) % 90);
+	s = lab_store(value);
+	{
+		struct credential_use u = lab_use(s);
+		static char buf[2 * CREDENTIAL_VALUE_MAX];
+		struct err e = { 0 };
+		struct text t;
+
+		text_init(&t, buf, sizeof buf);
+		ASSERT_OK(credential_rewrite_header(&u, "X", 1, PH_TOKEN, strlen(PH_TOKEN), &t));
+		ASSERT_OK(credential_scrub_new(&u, NULL, 0, &c, &e));
+	}
+	ASSERT(credential_scrub_held_max(c) <= CREDENTIAL_SCRUB_PIECE_MAX);
+	for (size_t at = 0; at < CREDENTIAL_VALUE_MAX; at += 1000) {
+		size_t step = CREDENTIAL_VALUE_MAX - at < 1000 ? CREDENTIAL_VALUE_MAX - at : 1000;
+
+		credential_scrub_feed(c, value + at, step, out + n, &got);
+		n += got;
+	}
+	n += credential_scrub_finish(c, out + n);
+	ASSERT_EQ(n, CREDENTIAL_VALUE_MAX);
+	for (size_t at = 0; at + 16 <= n; at++)
+		ASSERT(!memmem(value, CREDENTIAL_VALUE_MAX, out + at, 16));
 	credential_scrub_free(c);
 	credential_store_free(s);
 }
