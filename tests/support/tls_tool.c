@@ -25,7 +25,7 @@
 #define WAIT_MS 20000
 #define ROOTS_MAX (1024 * 1024)
 
-static void die(const char *what, const struct err *e)
+static __attribute__((noreturn)) void die(const char *what, const struct err *e)
 {
 	printf("error %s: %s\n", what, e->text);
 	exit(1);
