@@ -78,10 +78,20 @@ static bool is_about_certificates(unsigned alert)
 	return (alert >= 41 && alert <= 46) || alert == 48 || alert == 49 || alert == 116;
 }
 
-static void explain_alert(struct tls_stream *t)
+/* OpenSSL's clients send an alert in the clear where 1.3 wants it encrypted; it can't be believed,
+ * but it is the likely reason of a failure that is certain. */
+static unsigned clear_alert(const struct tls_stream *t)
 {
-	unsigned alert = t->ssl.MBEDTLS_PRIVATE(in_msg) ? t->ssl.MBEDTLS_PRIVATE(in_msg)[1] : 0;
+	const unsigned char *record = t->ssl.MBEDTLS_PRIVATE(in_hdr);
 
+	if (t->done || !record || record[0] != MBEDTLS_SSL_MSG_ALERT || record[3] != 0 ||
+		record[4] != 2)
+		return 0;
+	return record[6];
+}
+
+static void explain_alert(struct tls_stream *t, unsigned alert)
+{
 	if (t->client_cert_wanted && (is_about_certificates(alert) || alert == 40))
 		SAY(t, TLS_REASON_CLIENT_CERT, EACCES,
 			"%s asks for a client certificate, which the proxy does not have; exempt "
@@ -188,7 +198,13 @@ void tls_explain(struct tls_stream *t, int r)
 		explain_socket(t);
 		break;
 	case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE:
-		explain_alert(t);
+		explain_alert(t, t->ssl.MBEDTLS_PRIVATE(in_msg)[1]);
+		break;
+	case MBEDTLS_ERR_SSL_INVALID_MAC:
+		if (clear_alert(t))
+			explain_alert(t, clear_alert(t));
+		else
+			explain_rest(t, r);
 		break;
 	case MBEDTLS_ERR_X509_CERT_VERIFY_FAILED:
 	case MBEDTLS_ERR_SSL_BAD_CERTIFICATE:

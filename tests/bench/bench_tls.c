@@ -31,7 +31,7 @@ static double now(void)
 	return (double) t.tv_sec + (double) t.tv_nsec / 1e9;
 }
 
-static void die(const char *what, const struct err *e)
+static __attribute__((noreturn)) void die(const char *what, const struct err *e)
 {
 	fprintf(stderr, "bench_tls: %s: %s\n", what, e->text);
 	exit(1);
