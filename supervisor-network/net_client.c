@@ -222,7 +222,8 @@ void net_client_name(const struct net_client *c, char *buf, size_t size)
 	text_init(&t, path, sizeof path);
 	if (c->to.path.at)
 		credential_redact_target(c->to.path.at, c->to.path.len, &t);
-	(void) snprintf(buf, size, "%.*s %s:%u%s", (int) (c->head->method.len % 32),
+	(void) snprintf(buf, size, "%.*s %s:%u%s",
+		(int) (c->head->method.len < 32 ? c->head->method.len : 32),
 		c->head->method.at ? c->head->method.at : "", c->to.host, c->to.port, path);
 }
 

@@ -136,14 +136,11 @@ static void refuse_h2c(struct net_client *c, struct judged *j)
 	net_client_refuse(c, 403, "unsupported_l7_protocol", detail, "");
 }
 
-/* Methods that no rule can make safe; NULL: fine. */
+/* A method that no rule can make safe; NULL: fine. */
 static const char *method_fault(struct net_slice method)
 {
-	if (net_slice_ieq(method, "TRACE"))
+	if (net_slice_is(method, "TRACE"))
 		return "TRACE is not relayed: its answer repeats the request, credentials included";
-	for (size_t i = 0; i < method.len; i++)
-		if (method.at[i] >= 'a' && method.at[i] <= 'z')
-			return "the method holds lower-case letters; methods are case-sensitive";
 	return NULL;
 }
 
@@ -152,20 +149,23 @@ static bool has_marker(const struct net_client *c)
 	return credential_has_marker(c->in, c->head->len);
 }
 
+/* What a tunnel carries that no rules look into is its own business; all else has one spelling. */
+static bool is_verbatim(const struct net_client *c)
+{
+	return c->tunnelled && !c->decision->inspect && !has_marker(c);
+}
+
 /* The path that rules see is the one that is sent. false: answered. */
 static bool canonicalise(struct net_client *c, struct judged *j)
 {
-	bool inspect = c->decision->inspect;
-	bool slash = !inspect || policy_select_any_encoded_slash(c->pinned, &j->who);
+	bool slash = c->decision->inspect ? policy_select_any_encoded_slash(c->pinned, &j->who)
+					  : c->tunnelled;
 	enum policy_path_fault f =
 		policy_path_canonical(c->to.path.at, c->to.path.len, slash, &j->path);
 
-	if (f == POLICY_PATH_FINE && !memchr(c->to.query.at, '#', c->to.query.len))
+	if (is_verbatim(c) ||
+		(f == POLICY_PATH_FINE && !memchr(c->to.query.at, '#', c->to.query.len)))
 		return true;
-	if (!inspect && !has_marker(c)) {
-		j->path.changed = false; /* nobody judges it: it goes on as it is */
-		return true;
-	}
 	refuse_malformed(c, "invalid_request_target",
 		f != POLICY_PATH_FINE ? policy_path_fault_text(f)
 				      : "a fragment has no place in a request");
@@ -175,7 +175,7 @@ static bool canonicalise(struct net_client *c, struct judged *j)
 /* Keep the canonical path until it is sent. */
 static bool adopt_path(struct net_client *c, const struct judged *j)
 {
-	if (!j->path.changed || (!c->decision->inspect && !has_marker(c)))
+	if (is_verbatim(c) || !j->path.changed)
 		return true;
 	free(c->canonical);
 	c->canonical = strndup(j->path.at, j->path.len);

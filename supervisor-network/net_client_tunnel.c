@@ -15,12 +15,13 @@ static void on_tunnel_end(void *owner)
 /* Bytes that nobody looks at: no limit but time. */
 static void go_raw(struct net_client *c)
 {
+	const struct net_tunnel_ends ends = { net_stream_unwatch(c->stream),
+		net_stream_unwatch(c->upstream), c->in, c->in_len, on_tunnel_end, c };
 	struct err e = { 0 };
 
 	net_client_report_allowed(c);
 	c->phase = NET_PHASE_TUNNEL;
-	if (net_tunnel_new(c->leaf, net_stream_unwatch(c->stream), net_stream_unwatch(c->upstream),
-		    c->in, c->in_len, on_tunnel_end, c, &c->tunnel, &e) < 0) {
+	if (net_tunnel_new(c->leaf, &ends, &c->tunnel, &e) < 0) {
 		net_client_free(c);
 		return;
 	}

@@ -48,7 +48,8 @@ static void add_request_line(struct text *t, const struct net_write_request *w)
 		text_add(t, "?");
 		text_add_n(t, w->to->query.at, w->to->query.len);
 	}
-	text_addf(t, " HTTP/1.%d\r\n", w->minor);
+	/* A client of the older version may not understand an answer of the newer one. */
+	text_addf(t, " HTTP/1.%d\r\n", w->head->minor);
 }
 
 static void add_connection(struct text *t, bool upgrade, bool close_after)
@@ -81,7 +82,7 @@ void net_write_request(const struct net_write_request *w, struct text *t)
 		text_add(t, "Accept-Encoding: identity\r\n");
 	if (!via)
 		text_add(t, "Via: 1.1 openshell-sandbox\r\n");
-	add_connection(t, w->upgrade, false);
+	add_connection(t, w->upgrade, w->head->minor == 0);
 	text_add(t, "\r\n");
 }
 

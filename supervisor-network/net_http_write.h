@@ -17,7 +17,6 @@ struct net_write_request {
 	bool identity;	       /* ask for a response that can be looked through */
 	bool asked;	       /* its Expect was answered here */
 	bool upgrade;	       /* a valid WebSocket handshake */
-	int minor;	       /* HTTP/1.minor */
 };
 
 struct net_write_response {

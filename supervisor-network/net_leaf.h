@@ -32,7 +32,7 @@ struct net_leaf {
 	struct net_policy *policy;
 	struct net_resolve *resolve;
 	struct net_credentials *credentials; /* NULL: none were given */
-	struct net_tls *tls; /* NULL: nothing to terminate TLS with; refuse */
+	struct net_tls *tls;		     /* NULL: nothing to terminate TLS with; refuse */
 
 	struct net_client *clients; /* doubly linked */
 	size_t n_clients;

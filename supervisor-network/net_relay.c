@@ -141,8 +141,7 @@ static bool write_head(struct net_client *c, bool injected)
 		.via = !c->tunnelled,
 		.identity = injected && c->care.scrub,
 		.asked = x->whole != NULL,
-		.upgrade = c->upgrade,
-		.minor = c->tunnelled ? c->head->minor : 1 };
+		.upgrade = c->upgrade };
 	struct text t;
 
 	text_init(&t, x->up, NET_SENT_HEAD_MAX);

@@ -11,7 +11,7 @@
 
 #define SOCKETS_MAX 256 /* of c-ares at a time */
 #define TRIES 2
-#define SERVERS_TEXT_MAX 1024 /* bytes of the list of name servers */
+#define SERVERS_TEXT_MAX 1024 /* bytes of all name servers */
 
 struct watched {
 	int fd;
@@ -19,7 +19,6 @@ struct watched {
 };
 
 struct net_resolve {
-	char servers[SERVERS_TEXT_MAX]; /* as they were set last */
 	struct loop *loop;
 	ares_channel channel;
 	struct loop_timer *timer;
@@ -27,6 +26,7 @@ struct net_resolve {
 	size_t n_queries;
 	char *hosts;
 	size_t hosts_len;
+	char servers[SERVERS_TEXT_MAX]; /* in force, separated by commas */
 };
 
 struct net_query {
@@ -146,10 +146,11 @@ int net_resolve_servers(struct net_resolve *r, char *const *servers, size_t n, s
 	text_init(&t, list, sizeof list);
 	for (size_t i = 0; i < n && i < NET_NAMESERVERS_MAX; i++)
 		text_addf(&t, "%s%s", i ? "," : "", servers[i]);
-	if (strcmp(list, r->servers) == 0)
+	if (!t.cut && strcmp(list, r->servers) == 0)
 		return 0;
-	/* c-ares takes no new servers while it waits for the old ones. */
-	ares_cancel(r->channel);
+	/* The library takes no new list while it asks: those look-ups end as refused. */
+	if (r->n_queries)
+		ares_cancel(r->channel);
 	code = t.cut ? ARES_EBADSTR : ares_set_servers_ports_csv(r->channel, list);
 	if (code != ARES_SUCCESS)
 		return err_set(e, EINVAL, "name servers: %s", ares_strerror(code));
@@ -263,7 +264,9 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
 	finish(arg, &a,
 		a.n				 ? ""
 			: status == ARES_SUCCESS ? "the name has no address"
-						 : ares_strerror(status));
+			: status == ARES_ECANCELLED
+			? "the name servers changed meanwhile; try again"
+			: ares_strerror(status));
 }
 
 struct net_query *net_resolve_name(

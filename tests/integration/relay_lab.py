@@ -10,6 +10,7 @@ import os
 import re
 import socket
 import ssl
+import tempfile
 import threading
 
 import lab
@@ -86,10 +87,11 @@ class Answer:
 
 
 def converse(document, cases, seconds=120, **more):
-    path = f'/tmp/lab-relay-cases-{os.getpid()}'     # /tmp is shared with other classes
-    with open(path, 'w') as f:
+    with tempfile.NamedTemporaryFile('w', prefix='lab-cases-', dir='/tmp', delete=False) as f:
         json.dump(cases, f)
-    got = lab.run(document, ['/usr/bin/python3', '-c', CLIENT, path], seconds=seconds, **more)
+    os.chmod(f.name, 0o644)
+    got = lab.run(document, ['/usr/bin/python3', '-c', CLIENT, f.name], seconds=seconds, **more)
+    os.unlink(f.name)
     rows = [Answer(json.loads(line)) for line in got.out.splitlines() if line.startswith('{')]
     assert got.code == 0 and len(rows) == len(cases), got
     for row in rows:

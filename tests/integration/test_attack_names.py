@@ -208,7 +208,7 @@ class Names(LabTest):
         self.addCleanup(silent.close)
         silent.bind(('127.0.0.1', 53))
         answers = self.send([self.connect('slow.wide.test:80')], {'w': rule(endpoint('*.wide.test', 80), binaries=('/**',))})
-        self.assertIn(answers[0]["codes"], (["403"], ["502"]), answers)
+        self.assertIn(answers[0]['codes'], (['403'], ['502']))
 
     def test_26_denied_name_is_never_looked_up(self):
         with Dns({}) as dns:

@@ -94,9 +94,10 @@ class Smuggling(LabTest):
         work = pathlib.Path(tempfile.mkdtemp(prefix='lab-smuggle-', dir='/run'))
         self.addCleanup(shutil.rmtree, work)
         raws = [raw for _, raw in smuggle.messages(count, port, seed)]
-        path = pathlib.Path(f'/tmp/lab-smuggle-{os.getpid()}-{port}')
+        path = pathlib.Path(tempfile.mkdtemp(prefix='lab-messages-', dir='/tmp')) / 'messages'
+        os.chmod(path.parent, 0o755)
         path.write_text(json.dumps([base64.b64encode(r).decode() for r in raws]))
-        self.addCleanup(path.unlink)
+        self.addCleanup(shutil.rmtree, path.parent)
         with Sandbox(document(port), ['/usr/bin/python3', '-c', SENDER, str(path), f'origin.test:{port}'],
                      args=['--log-level', 'error', '--log-file', str(work / 'events')]) as box:
             got = box.finish(240)

@@ -30,12 +30,9 @@ static void try_request(const char *at, size_t len)
 	if (net_target_absolute(h.target, &to, &scheme, &e) < 0)
 		return;
 	text_init(&t, out, sizeof out);
-	net_write_request(&(struct net_write_request){ .head = &h,
-				  .to = &to,
-				  .body = &body,
-				  .default_port = 80,
-				  .via = true,
-				  .minor = 1 },
+	net_write_request(
+		&(struct net_write_request){
+			.head = &h, .to = &to, .body = &body, .default_port = 80, .via = true },
 		&t);
 	check_lines(&t);
 }

@@ -157,12 +157,9 @@ TEST(the_request_upstream_is_written_anew)
 	ASSERT_OK(net_target_absolute(head.target, &to, &scheme, &e));
 	ASSERT_OK(net_body_of_request(&head, &body, &e));
 	text_init(&t, out, sizeof out);
-	net_write_request(&(struct net_write_request){ .head = &head,
-				  .to = &to,
-				  .body = &body,
-				  .default_port = 80,
-				  .via = true,
-				  .minor = 1 },
+	net_write_request(
+		&(struct net_write_request){
+			.head = &head, .to = &to, .body = &body, .default_port = 80, .via = true },
 		&t);
 	ASSERT_STR(out,
 		"GET /x?y HTTP/1.1\r\nHost: a.test\r\nAccept: */*\r\n"
