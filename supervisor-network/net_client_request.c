@@ -136,14 +136,6 @@ static void refuse_h2c(struct net_client *c, struct judged *j)
 	net_client_refuse(c, 403, "unsupported_l7_protocol", detail, "");
 }
 
-/* A method that no rule can make safe; NULL: fine. */
-static const char *method_fault(struct net_slice method)
-{
-	if (net_slice_is(method, "TRACE"))
-		return "TRACE is not relayed: its answer repeats the request, credentials included";
-	return NULL;
-}
-
 static bool has_marker(const struct net_client *c)
 {
 	return credential_has_marker(c->in, c->head->len);
@@ -249,14 +241,9 @@ void net_client_judge(struct net_client *c)
 {
 	static struct judged j; /* large; one loop, not kept between calls */
 	enum net_upgrade upgrade = net_upgrade_of(c->head);
-	const char *fault = method_fault(c->head->method);
 
 	j.who = (struct policy_connect){ c->to.host, c->to.port, c->leaf->identity_required,
 		&c->who.caller };
-	if (fault) {
-		refuse_malformed(c, "malformed_request", fault);
-		return;
-	}
 	if (upgrade == NET_UPGRADE_BAD) {
 		refuse_malformed(c, "malformed_request", "the WebSocket handshake is malformed");
 		return;

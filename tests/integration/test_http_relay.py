@@ -144,7 +144,6 @@ class Framing(LabTest):
             'lower-case method': get('/x', method='get'),
             'long method': get('/x', method='G' * 20000),
             'CONNECT in a tunnel': get('origin.test:80', method='CONNECT'),
-            'TRACE': get('/x', method='TRACE'),
             'two blanks': b'GET  /x HTTP/1.1\r\nHost: origin.test\r\n\r\n',
             'version': b'GET /x HTTP/1.2\r\nHost: origin.test\r\n\r\n',
             'bare LF': b'GET /x HTTP/1.1\nHost: origin.test\n\r\n\r\n',
