@@ -17,7 +17,7 @@
 #define ORCH_RESOLV_BYTES_MAX 65536  /* bytes of /etc/resolv.conf */
 #define ORCH_NAMESERVERS_MAX 8	/* further ones are ignored, as resolv.conf(5) ignores a fourth */
 #define ORCH_WATCH_AFTER_MS 250 /* from the start to watching files for changes */
-#define ORCH_WATCHED_MAX 16	/* files and folders watched by one orch_watch */
+#define ORCH_WATCHED_MAX 48	/* files and folders watched by one orch_watch; credentials fill it last */
 
 /* start, one deadline per step of the process leaf */
 #define ORCH_ATTACH_MS 10000
@@ -35,6 +35,13 @@
 #define ORCH_DEATHS_WINDOW_MS 60000
 #define ORCH_BACKOFF_FIRST_MS 10 /* pause before the second new leaf; the first starts at once */
 #define ORCH_BACKOFF_MAX_MS 400
+
+/* credentials */
+#define ORCH_CREDENTIALS_READ_MS 30000	 /* all sources together */
+#define ORCH_CREDENTIAL_COMMAND_MS 10000 /* one from_command */
+#define ORCH_REACH_MAX 260 /* folders of the workload: those of a policy, and the workdir */
+#define ORCH_CREDENTIALS_BYTES_MAX (512 * 1024)	  /* what the reader hands over */
+#define ORCH_CREDENTIALS_PROBLEMS_MAX (64 * 1024) /* bytes of problems in it */
 
 /* end */
 #define ORCH_GRACE_MS 10000	  /* from a forwarded signal to SIGKILL */

@@ -22,7 +22,8 @@ struct orch_network {
 	struct channel *down;
 	pid_t pid;
 	uint32_t state;
-	bool lent_listener, lent_identity, lent_hosts, lent_policy, lent_entrypoint;
+	bool lent_listener, lent_identity, lent_hosts, lent_tls, lent_policy, lent_entrypoint,
+		lent_credentials;
 	/* all of them */
 	bool was_ready, stopped, stays_down;
 	uint64_t deaths_ms[ORCH_DEATHS_MAX];
@@ -90,6 +91,21 @@ static int lend_identity(struct orch_network *n, struct err *e)
 	return r;
 }
 
+/* The memory file is gone again as soon as the leaf has closed it. */
+static int send_credentials(struct orch_network *n, struct err *e)
+{
+	int fd, r = n->calls->credentials ? n->calls->credentials(n->owner, &fd, e) : -ENOENT;
+
+	n->lent_credentials = true;
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return r;
+	r = send_message(n, NET_CREDENTIALS, NULL, &fd, e);
+	(void) close(fd);
+	return r;
+}
+
 static int send_entrypoint(struct orch_network *n, struct err *e)
 {
 	Openshell__Ipc__NetEntrypoint m = OPENSHELL__IPC__NET_ENTRYPOINT__INIT;
@@ -109,6 +125,23 @@ static int lend(struct orch_network *n, uint16_t number, int fd, bool *done, str
 	return send_message(n, number, NULL, &fd, e);
 }
 
+/* The memory files live only as long as the messages. */
+static int lend_tls(struct orch_network *n, struct err *e)
+{
+	Openshell__Ipc__NetAuthority m = OPENSHELL__IPC__NET_AUTHORITY__INIT;
+	const struct orch_tls *tls = n->lent->tls;
+	AUTO_CLOSE int key = -1, roots = -1;
+
+	if (n->lent_tls || !tls)
+		return 0;
+	n->lent_tls = true;
+	m.certificate = (char *) (uintptr_t) orch_tls_certificate(tls);
+	if (orch_tls_key_fd(tls, &key, e) < 0 || orch_tls_roots_fd(tls, &roots, e) < 0 ||
+		send_message(n, NET_AUTHORITY, &m.base, &key, e) < 0)
+		return -e->code;
+	return send_message(n, NET_ROOTS, NULL, &roots, e);
+}
+
 int orch_network_advance(struct orch_network *n, struct err *e)
 {
 	struct orch_network_lent *lent = n->lent;
@@ -121,13 +154,16 @@ int orch_network_advance(struct orch_network *n, struct err *e)
 	if (n->state != NET_CONFIGURED)
 		return 0;
 	if ((r = lend(n, NET_LISTENER, lent->listener, &n->lent_listener, e)) < 0 ||
-		(r = lend(n, NET_HOSTS, lent->hosts, &n->lent_hosts, e)) < 0)
+		(r = lend(n, NET_HOSTS, lent->hosts, &n->lent_hosts, e)) < 0 ||
+		(r = lend_tls(n, e)) < 0)
 		return r;
 	if (!n->lent_policy && lent->policy >= 0) {
 		n->lent_policy = true;
 		if ((r = send_policy(n, lent->policy, lent->generation, e)) < 0)
 			return r;
 	}
+	if (!n->lent_credentials && (r = send_credentials(n, e)) < 0)
+		return r;
 	if (!n->lent_identity && (r = lend_identity(n, e)) < 0)
 		return r;
 	if (!n->lent_entrypoint && lent->entrypoint && n->lent_listener && n->lent_hosts &&
@@ -241,8 +277,8 @@ static void forget(struct orch_network *n)
 	channel_free(n->down);
 	n->down = NULL;
 	n->state = NET_NEW;
-	n->lent_listener = n->lent_identity = n->lent_hosts = n->lent_policy = n->lent_entrypoint =
-		false;
+	n->lent_listener = n->lent_identity = n->lent_hosts = n->lent_tls = n->lent_policy =
+		n->lent_entrypoint = n->lent_credentials = false;
 }
 
 static int start(struct orch_network *n, struct err *e)
@@ -399,6 +435,14 @@ void orch_network_names_changed(struct orch_network *n)
 	fill_nameservers(n->lent, names, &m);
 	if ((n->lent_hosts && send_message(n, NET_HOSTS, NULL, &n->lent->hosts, &e) < 0) ||
 		send_message(n, NET_NAMESERVERS, &m.base, NULL, &e) < 0)
+		lost(n, e.text);
+}
+
+void orch_network_credentials_changed(struct orch_network *n)
+{
+	struct err e = { 0 };
+
+	if (n->down && n->lent_credentials && send_credentials(n, &e) < 0)
 		lost(n, e.text);
 }
 

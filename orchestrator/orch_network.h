@@ -15,6 +15,7 @@
 #include "core_loop.h"
 #include "event.pb-c.h"
 #include "orch_hosts.h"
+#include "orch_tls.h"
 
 struct orch_network;
 
@@ -24,6 +25,8 @@ struct orch_network_calls {
 	/* A fresh identity channel: the leaf's end (the caller's to close); the other end has been
 	 * given to the process leaf. -EAGAIN: the process leaf is not that far yet. */
 	int (*identity)(void *owner, int *ret_fd, struct err *e);
+	/* The credentials, as a sealed memory file of the caller's; -ENOENT: there are none. */
+	int (*credentials)(void *owner, int *ret_fd, struct err *e);
 	/* Look at the leaf from outside before anything is let through; may be NULL. */
 	int (*verify)(void *owner, pid_t pid, struct err *e);
 	void (*ready)(void *owner); /* every time a leaf opens its gate */
@@ -42,7 +45,8 @@ struct orch_network_lent { /* borrowed; the owner fills it in while things come 
 	uint64_t generation;
 	struct orch_nameservers nameservers;
 	char gateway[64];
-	pid_t entrypoint; /* 0: not there yet */
+	pid_t entrypoint;	    /* 0: not there yet */
+	const struct orch_tls *tls; /* NULL: no TLS termination */
 };
 
 int orch_network_new(struct loop *l, struct orch_network_lent *lent,
@@ -54,6 +58,8 @@ int orch_network_advance(struct orch_network *n, struct err *e);
 int orch_network_policy(struct orch_network *n, int fd, uint64_t generation, struct err *e);
 /* lent->hosts or lent->nameservers has changed. */
 void orch_network_names_changed(struct orch_network *n);
+/* credentials() would give something else now. */
+void orch_network_credentials_changed(struct orch_network *n);
 /* The program of a leaf has ended (from the dispatcher of SIGCHLD). true: it was ours. */
 bool orch_network_reaped(struct orch_network *n, pid_t pid, int status);
 pid_t orch_network_pid(const struct orch_network *n); /* 0: none */

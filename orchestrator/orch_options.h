@@ -18,12 +18,14 @@
 enum orch_link { ORCH_LINK_SEALED, ORCH_LINK_VETH };
 
 struct orch_options {
-	const char *policy;	/* NULL: the installed or the embedded one */
-	const char *workdir;	/* NULL: the current directory */
-	const char *sandbox_id; /* NULL: none */
+	const char *credentials; /* NULL: none */
+	const char *policy;	 /* NULL: the installed or the embedded one */
+	const char *workdir;	 /* NULL: the current directory */
+	const char *sandbox_id;	 /* NULL: none */
 	const char *leaf_dir;
 	const char *log_file;
-	uint64_t timeout_s; /* 0: none */
+	const char *upstream_ca; /* NULL: the system's trusted certificates alone */
+	uint64_t timeout_s;	 /* 0: none */
 	enum orch_link link;
 	enum log_level log_level;
 	uint32_t proxy_uid, proxy_gid;

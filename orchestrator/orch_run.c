@@ -36,9 +36,12 @@ static void clean_up(struct orch_run *r)
 	loop_timer_free(r->stop);
 	loop_timer_free(r->watch_timer);
 	orch_events_free(r->events);
+	orch_credentials_free(r->credentials);
 	orch_policy_free(r->policy);
+	orch_tls_free(r->tls);
 	orch_vars_done(&r->base_env);
 	orch_vars_done(&r->driver_env);
+	orch_vars_done(&r->placeholder_env);
 	core_closep(&r->lent.listener);
 	core_closep(&r->lent.hosts);
 	core_closep(&r->identity_fd);
@@ -47,6 +50,7 @@ static void clean_up(struct orch_run *r)
 	free(r->env_storage);
 	free(r->env_list);
 	free(r->driver_list);
+	free(r->placeholder_list);
 	free(r->process_path);
 	free(r->network_path);
 	free(r->workdir);

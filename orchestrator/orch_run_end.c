@@ -46,7 +46,7 @@ static void reap(struct orch_run *r)
 			r->process_pid = 0;
 			r->process_gone = true;
 			orch_run_stopped(r);
-		} else if (r->network) {
+		} else if (!orch_credentials_reaped(r->credentials, pid) && r->network) {
 			(void) orch_network_reaped(r->network, pid, status);
 		}
 	}
@@ -62,6 +62,8 @@ static void on_signal(void *owner, int signo)
 		break;
 	case SIGHUP:
 		orch_run_reload(r);
+		if (r->credentials && r->phase != ORCH_ENDING)
+			orch_credentials_reload(r->credentials);
 		break;
 	case SIGWINCH:
 		orch_stdio_resized(r->stdio);

@@ -131,6 +131,7 @@ static void begin_watching(void *owner)
 	(void) orch_watch_add(r->watch, -1, ORCH_HOSTS_PATH, on_names_change, r, &e);
 	(void) orch_watch_add(r->watch, -1, ORCH_RESOLV_PATH, on_names_change, r, &e);
 	on_names_change(r);
+	orch_run_watch_credentials(r);
 	if (!orch_policy_has_file(r->policy) || r->reload_off)
 		return;
 	if (watch_policy(r, &e) < 0)

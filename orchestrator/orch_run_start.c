@@ -101,17 +101,76 @@ static int plan_environment(struct orch_run *r, struct err *e)
 	if (orch_env_driver(get_env, &r->driver_env, e) < 0 ||
 		orch_env_base(environ, r->o->env, &r->base_env, e) < 0)
 		return -e->code;
-	n = r->driver_env.n + r->base_env.n + 1;
+	if (r->credentials && orch_credentials_env(r->credentials, &r->placeholder_env, e) < 0)
+		return -e->code;
+	n = r->driver_env.n + r->base_env.n + r->placeholder_env.n + 1;
 	r->env_storage = calloc(n, sizeof *r->env_storage);
 	r->env_list = calloc(n, sizeof *r->env_list);
 	r->driver_list = calloc(n, sizeof *r->driver_list);
-	if (!r->env_storage || !r->env_list || !r->driver_list)
+	r->placeholder_list = calloc(n, sizeof *r->placeholder_list);
+	if (!r->env_storage || !r->env_list || !r->driver_list || !r->placeholder_list)
 		return err_set(e, ENOMEM, "environment");
 	r->bind.base_env = r->env_list;
 	r->bind.n_base_env = fill_vars(&r->base_env, r->env_storage, r->env_list);
 	r->claim.driver_env = r->driver_list;
 	r->claim.n_driver_env =
 		fill_vars(&r->driver_env, r->env_storage + r->base_env.n, r->driver_list);
+	r->bind.provider_env = r->placeholder_list;
+	r->bind.n_provider_env = fill_vars(&r->placeholder_env,
+		r->env_storage + r->base_env.n + r->driver_env.n, r->placeholder_list);
+	return 0;
+}
+
+/* Without it, endpoints that need inspection are refused; the rest works. */
+static int make_tls(struct orch_run *r, struct err *e)
+{
+	struct orch_tls_config c = { get_env("OPENSHELL_PROXY_TLS_DIR"), r->tag,
+		r->o->upstream_ca };
+	char text[ERR_TEXT_MAX + 128];
+	struct err why = { 0 };
+
+	if (orch_tls_new(&c, &r->tls, &why) == 0) {
+		r->lent.tls = r->tls;
+		return 0;
+	}
+	if (why.code == EINVAL)
+		return err_set(e, EINVAL, "%s", why.text);
+	(void) snprintf(text, sizeof text,
+		"no certificate authority for this sandbox, so TLS can't be inspected: %s",
+		why.text);
+	orch_events_notice(r->events, OPENSHELL__EVENT__SEVERITY__HIGH, "tls", text);
+	return 0;
+}
+
+static const char *find_variable(const struct orch_vars *v, const char *name)
+{
+	for (size_t i = 0; i < v->n; i++)
+		if (strcmp(v->at[i].name, name) == 0)
+			return v->at[i].value;
+	return NULL;
+}
+
+/* Where the workload finds the certificates; the proxy's address is known by now. */
+static int plan_tls(struct orch_run *r, struct err *e)
+{
+	const struct orch_tls_variable *v;
+	size_t n;
+
+	if (!r->tls)
+		return 0;
+	if (orch_tls_variables(r->tls, r->proxy_address, r->lent.proxy_port,
+		    find_variable(&r->base_env, "JAVA_TOOL_OPTIONS"), &v, &n, e) < 0)
+		return -e->code;
+	for (size_t i = 0; i < n; i++) {
+		openshell__ipc__env_var__init(&r->tls_storage[i]);
+		r->tls_storage[i].name = (char *) (uintptr_t) v[i].name;
+		r->tls_storage[i].value = v[i].value;
+		r->tls_list[i] = &r->tls_storage[i];
+	}
+	r->bind.tls_env = r->tls_list;
+	r->bind.n_tls_env = n;
+	r->bind.ca_file = (char *) (uintptr_t) orch_tls_ca_file(r->tls);
+	r->bind.ca_bundle = (char *) (uintptr_t) orch_tls_bundle_file(r->tls);
 	return 0;
 }
 
@@ -142,6 +201,8 @@ static int plan(struct orch_run *r, const struct orch_invoker *invoker, struct e
 	if (r->o->sandbox_id)
 		r->claim.sandbox_id = (char *) (uintptr_t) r->o->sandbox_id;
 	r->claim.workdir = r->workdir;
+	if (r->tls)
+		r->claim.tls_dir = (char *) (uintptr_t) orch_tls_directory(r->tls);
 	r->claim.command = r->o->command;
 	r->claim.n_command = count_words(r->o->command);
 	r->claim.tty = r->o->tty;
@@ -179,6 +240,7 @@ static void on_attached(
 	void *owner, const Openshell__Ipc__ProcAttached *a, int *netns, int *listener)
 {
 	struct orch_run *r = owner;
+	struct err e = { 0 };
 
 	r->netns = TAKE_FD(*netns);
 	r->lent.listener = TAKE_FD(*listener);
@@ -186,6 +248,10 @@ static void on_attached(
 	(void) snprintf(r->workload_address, sizeof r->workload_address, "%s", a->workload_address);
 	r->lent.proxy_address = r->proxy_address;
 	r->lent.proxy_port = (uint16_t) a->proxy_port;
+	if (plan_tls(r, &e) < 0) {
+		orch_run_fail(r, &e);
+		return;
+	}
 	advance(r);
 }
 
@@ -203,6 +269,7 @@ static void on_claimed(void *owner, const Openshell__Ipc__ProcClaimed *c)
 	r->enforced.n_paths = c->n_paths;
 	const struct orch_process_id id = { c->uid, c->gid, r->workdir };
 
+	orch_run_check_credentials(r, c->uid, c->gid);
 	if (orch_policy_has_file(r->policy) && orch_policy_is_exposed(r->policy, &id)) {
 		r->reload_off = true;
 		orch_events_notice(r->events, OPENSHELL__EVENT__SEVERITY__HIGH, "policy",
@@ -379,6 +446,7 @@ static void on_died(void *owner, const char *text, bool stays_down)
 
 static const struct orch_network_calls network_calls = { .spawn = spawn_network,
 	.identity = lend_identity,
+	.credentials = orch_run_lend_credentials,
 	.verify = verify_network,
 	.ready = on_ready,
 	.policy = on_policy,
@@ -426,7 +494,9 @@ int orch_run_prepare(struct orch_run *r, struct err *e)
 	if ((code = make_events(r, e)) < 0 || (code = orch_env_invoker(get_env, &invoker, e)) < 0 ||
 		(code = find_leaves(r, e)) < 0 || (code = make_tag(r, e)) < 0 ||
 		(code = choose_workdir(r, e)) < 0 || (code = load_policy(r, &invoker, e)) < 0 ||
-		(code = orch_run_read_names(r, e)) < 0 || (code = plan(r, &invoker, e)) < 0 ||
+		(code = orch_run_read_names(r, e)) < 0 ||
+		(code = orch_run_credentials(r, &invoker, e)) < 0 || (code = make_tls(r, e)) < 0 ||
+		(code = plan(r, &invoker, e)) < 0 ||
 		(code = orch_stdio_new(r->loop, r->o->tty, orch_run_hung_up, r, &r->stdio, e)) <
 			0 ||
 		(code = r->o->tty ? 0 : orch_stdio_pipes(r->stdio, r->streams, e)) < 0 ||

@@ -2,6 +2,7 @@
 #pragma once
 #include "core_loop.h"
 #include "orch_console.h"
+#include "orch_credentials.h"
 #include "orch_env.h"
 #include "orch_events.h"
 #include "orch_evidence.h"
@@ -11,6 +12,7 @@
 #include "orch_process.h"
 #include "orch_spawn.h"
 #include "orch_stdio.h"
+#include "orch_tls.h"
 #include "orch_watch.h"
 
 #define ORCH_SIGNALS_MAX 12
@@ -33,6 +35,8 @@ struct orch_run {
 	struct orch_events *events;
 	struct orch_policy *policy;
 	struct orch_watch *watch;
+	struct orch_tls *tls; /* NULL: no TLS termination */
+	struct orch_credentials *credentials; /* NULL: none */
 	struct orch_stdio *stdio;
 
 	struct orch_process *process;
@@ -49,8 +53,10 @@ struct orch_run {
 	Openshell__Ipc__ProcBind bind;
 	Openshell__Ipc__ProcStart start;
 	Openshell__Ipc__EnvVar *env_storage;
-	Openshell__Ipc__EnvVar **env_list, **driver_list;
-	struct orch_vars base_env, driver_env;
+	Openshell__Ipc__EnvVar **env_list, **driver_list, **placeholder_list;
+	Openshell__Ipc__EnvVar tls_storage[ORCH_TLS_VARIABLES_MAX];
+	Openshell__Ipc__EnvVar *tls_list[ORCH_TLS_VARIABLES_MAX];
+	struct orch_vars base_env, driver_env, placeholder_env;
 	char tag[9];
 	char *workdir;
 	int policy_fd;	   /* borrowed from policy */
@@ -73,6 +79,13 @@ struct orch_run {
 
 /* orch_run_start.c */
 int orch_run_prepare(struct orch_run *r, struct err *e);
+
+/* orch_run_credentials.c */
+int orch_run_credentials(struct orch_run *r, const struct orch_invoker *invoker, struct err *e);
+int orch_run_lend_credentials(void *owner, int *ret_fd, struct err *e);
+/* Ends the run when the workload could read a file with credentials. */
+void orch_run_check_credentials(struct orch_run *r, uint32_t uid, uint32_t gid);
+void orch_run_watch_credentials(struct orch_run *r);
 
 /* orch_run_end.c */
 int orch_run_signals(struct orch_run *r, struct err *e);

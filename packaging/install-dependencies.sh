@@ -3,14 +3,17 @@
 #
 # "build" is what compiling and running need; "test" what tests/run.sh needs on top; "bench" the
 # programs that tests/bench compares with.  Asks apt only when something is missing, so that a
-# second run works offline.  docs/dependencies.md gives the reason for each library.
+# second run works offline; the same goes for mbedTLS's source, which fetch-mbedtls.sh gets.
+# docs/dependencies.md gives the reason for each library.
 set -eu
+here=$(cd "$(dirname "$0")" && pwd)
 
 build="gcc libc6-dev meson ninja-build pkg-config python3 protobuf-compiler protobuf-c-compiler
 libprotobuf-c-dev libprotobuf-dev libevent-dev libseccomp-dev libyaml-dev libcjson-dev libc-ares-dev
-libnl-3-dev libnl-route-3-dev libnftables-dev libssl-dev iproute2 util-linux curl ca-certificates"
+libnl-3-dev libnl-route-3-dev libnftables-dev libssl-dev libipsec-mb-dev patch bzip2 xz-utils
+iproute2 util-linux curl ca-certificates"
 test="clang clang-tidy clang-format llvm libclang-rt-14-dev valgrind universal-ctags nftables wget
-nodejs git procps strace gdb netcat-openbsd python3-jsonschema python3-yaml passwd mandoc"
+nodejs git procps strace gdb netcat-openbsd python3-jsonschema python3-yaml passwd mandoc openssl gnutls-bin"
 bench="squid-openssl tinyproxy nginx-light bubblewrap make"
 
 list=
@@ -26,11 +29,14 @@ done
 missing=
 for package in $list; do
     # A tool that came another way than by its package (node, git, gcc) serves as well.
-    case $package in nodejs) command -v node >/dev/null 2>&1 && continue ;; esac
+    case $package in
+    nodejs) command -v node >/dev/null 2>&1 && continue ;;
+    libipsec-mb-dev) [ "$(dpkg --print-architecture)" = amd64 ] || continue ;; # exists there only
+    esac
     dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed ||
         missing="$missing $package"
 done
-[ -n "$missing" ] || exit 0
+[ -n "$missing" ] || exec "$here/fetch-mbedtls.sh"
 
 as_root=
 if [ "$(id -u)" != 0 ]; then
@@ -48,3 +54,4 @@ $as_root sh -c 'p=/usr/sbin/policy-rc.d; made=
 [ -e $p ] || { printf "#!/bin/sh\nexit 101\n" >$p; chmod 755 $p; made=1; }
 apt-get install -y -qq --no-install-recommends '"$missing"' >&2; r=$?
 [ -z "$made" ] || rm -f $p; exit $r'
+"$here/fetch-mbedtls.sh"

@@ -8,13 +8,16 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "net_forward.h"
+#include "core_credential.h"
+#include "net_collect.h"
+#include "net_copy.h"
 #include "net_refuse.h"
+#include "net_relay.h"
 #include "net_report.h"
 
-#define IN_SIZE (NET_HEAD_MAX + NET_BUFFER)
+#define IN_SIZE (NET_TUNNEL_HEAD_MAX + NET_BUFFER)
 
-static void on_ready(void *owner, int fd, unsigned ready);
+static void on_client(void *owner);
 static void on_tick(void *owner);
 
 static void arm_tick(struct net_leaf *n, uint64_t at_ms)
@@ -60,12 +63,24 @@ static void too_late(struct net_client *c)
 		break;
 	case NET_PHASE_RESOLVE:
 	case NET_PHASE_DIAL:
+	case NET_PHASE_SECURE_UPSTREAM:
 		(void) snprintf(detail, sizeof detail, "connection to %s:%u failed", c->to.host,
 			c->to.port);
 		net_client_refuse(c, 502, "upstream_unreachable", detail, "no answer in time");
 		break;
+	case NET_PHASE_BODY:
+		net_client_refuse(
+			c, 408, "request_timeout", "the request body was not complete in time", "");
+		break;
+	case NET_PHASE_PEEK:
+		net_client_peek_late(c);
+		break;
+	case NET_PHASE_RELAY:
+		net_relay_late(c);
+		break;
+	case NET_PHASE_SECURE:
 	case NET_PHASE_TUNNEL:
-	case NET_PHASE_FORWARD:
+	case NET_PHASE_COPY:
 	case NET_PHASE_LINGER:
 		net_client_free(c);
 		break;
@@ -98,18 +113,18 @@ static void on_tick(void *owner)
 		arm_tick(n, next);
 }
 
-static int addresses_of(struct net_client *c, struct err *e)
+static int addresses_of(int fd, struct identity_question *ret, struct err *e)
 {
 	struct sockaddr_storage peer = { 0 }, local = { 0 };
 	socklen_t peer_len = sizeof peer, local_len = sizeof local;
 
-	if (getpeername(c->fd, (struct sockaddr *) &peer, &peer_len) < 0 ||
-		getsockname(c->fd, (struct sockaddr *) &local, &local_len) < 0)
+	if (getpeername(fd, (struct sockaddr *) &peer, &peer_len) < 0 ||
+		getsockname(fd, (struct sockaddr *) &local, &local_len) < 0)
 		return err_set(e, errno, "addresses of a connection");
-	if (addr_from_sockaddr((struct sockaddr *) &peer, peer_len, &c->question.peer,
-		    &c->question.peer_port) < 0 ||
-		addr_from_sockaddr((struct sockaddr *) &local, local_len, &c->question.local,
-			&c->question.local_port) < 0)
+	if (addr_from_sockaddr((struct sockaddr *) &peer, peer_len, &ret->peer, &ret->peer_port) <
+			0 ||
+		addr_from_sockaddr(
+			(struct sockaddr *) &local, local_len, &ret->local, &ret->local_port) < 0)
 		return err_set(e, EAFNOSUPPORT, "addresses of a connection");
 	return 0;
 }
@@ -129,24 +144,24 @@ int net_client_new(struct net_leaf *n, int take_fd, struct err *e)
 {
 	AUTO_CLOSE int fd = take_fd;
 	struct net_client *c = calloc(1, sizeof *c);
-	int one = 1;
+	int one = 1, r;
 
 	if (!c)
 		return err_set(e, ENOMEM, "client");
 	c->leaf = n;
-	c->upstream = -1;
-	c->fd = TAKE_FD(fd);
 	c->who.caller = (struct identity_caller){ .exe = "", .sha256 = "", .reason = "" };
 	link_client(c);
 	c->in = malloc(IN_SIZE);
 	c->head = calloc(1, sizeof *c->head);
 	c->decision = malloc(sizeof *c->decision);
-	(void) setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-	if (!c->in || !c->head || !c->decision || addresses_of(c, e) < 0 ||
-		loop_io_new(n->loop, c->fd, on_ready, c, &c->io, e) < 0 ||
-		loop_io_watch(c->io, LOOP_READ) < 0) {
+	(void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	if (!c->in || !c->head || !c->decision)
+		r = err_set(e, ENOMEM, "client");
+	else if ((r = addresses_of(fd, &c->question, e)) == 0)
+		r = net_stream_new(n->loop, TAKE_FD(fd), on_client, c, &c->stream, e);
+	if (r < 0) {
 		net_client_free(c);
-		return e->code ? -e->code : err_set(e, ENOMEM, "client");
+		return r;
 	}
 	net_client_deadline(c, NET_HEADER_MS);
 	return 0;
@@ -167,15 +182,17 @@ void net_client_free(struct net_client *c)
 	net_resolve_cancel(c->query);
 	net_dial_free(c->dial);
 	net_tunnel_free(c->tunnel);
-	net_forward_free(c->forward);
+	net_collect_free(c->collect);
+	net_copy_free(c->copy);
+	net_exchange_free(c->exchange);
 	net_who_done(&c->who);
 	policy_snapshot_unref(c->pinned);
-	loop_io_free(c->io);
-	core_closep(&c->upstream);
-	(void) close(c->fd);
+	net_stream_free(c->upstream);
+	net_stream_free(c->stream);
+	loop_timer_free(c->again);
+	free(c->canonical);
 	free(c->in);
 	free(c->head);
-	free(c->path);
 	free(c->decision);
 	free(c);
 }
@@ -186,8 +203,8 @@ void net_client_close_stale(struct net_leaf *n, uint64_t generation)
 		after = c->next;
 		if (!c->pinned || policy_snapshot_generation(c->pinned) == generation)
 			continue;
-		if (c->phase == NET_PHASE_HEAD)
-			net_forward_forget(c); /* idle: the next request is decided anew */
+		if (c->phase == NET_PHASE_HEAD && !c->tunnelled)
+			net_client_drop_upstream(c); /* idle: the next request is decided anew */
 		else
 			net_client_free(c);
 	}
@@ -195,62 +212,68 @@ void net_client_close_stale(struct net_leaf *n, uint64_t generation)
 
 void net_client_name(const struct net_client *c, char *buf, size_t size)
 {
+	char path[257];
+	struct text t;
+
 	if (c->is_connect) {
 		(void) snprintf(buf, size, "CONNECT %s:%u", c->to.host, c->to.port);
 		return;
 	}
-	(void) snprintf(buf, size, "%.*s %s:%u%.*s",
+	text_init(&t, path, sizeof path);
+	if (c->to.path.at)
+		credential_redact_target(c->to.path.at, c->to.path.len, &t);
+	(void) snprintf(buf, size, "%.*s %s:%u%s",
 		(int) (c->head->method.len < 32 ? c->head->method.len : 32),
-		c->head->method.at ? c->head->method.at : "", c->to.host, c->to.port,
-		(int) (c->to.path.len < 256 ? c->to.path.len : 256),
-		c->to.path.at ? c->to.path.at : "");
+		c->head->method.at ? c->head->method.at : "", c->to.host, c->to.port, path);
 }
 
-void net_client_report(struct net_client *c, bool denied, const char *stage, const char *group,
-	const char *engine, const char *reason)
+void net_client_report_as(struct net_client *c, const char *policy, bool denied, const char *stage,
+	const char *group, const char *engine, const char *reason)
 {
 	struct net_report r = { .denied = denied,
+		.audit = strcmp(group, "audit") == 0,
 		.stage = stage,
 		.group = group,
 		.engine = engine,
 		.host = c->to.host,
 		.port = c->to.port,
 		.caller = &c->who.caller,
-		.policy = c->pinned ? c->decision->policy : "",
+		.policy = policy,
 		.reason = reason,
 		.source_port = c->question.peer_port,
 		.generation = c->pinned ? policy_snapshot_generation(c->pinned) : 0 };
 
-	if (!c->is_connect) {
+	if (!c->is_connect && c->head) {
 		r.method = c->head->method;
 		r.path = c->to.path;
 	}
 	net_report(c->leaf, &r);
 }
 
+void net_client_report(struct net_client *c, bool denied, const char *stage, const char *group,
+	const char *engine, const char *reason)
+{
+	net_client_report_as(
+		c, c->pinned ? c->decision->policy : "", denied, stage, group, engine, reason);
+}
+
 /* What the client still sends is read and dropped until it closes: a reset would take the answer
  * away from it. */
 static void linger(struct net_client *c)
 {
-	static char sink[NET_BUFFER];
-	ssize_t n;
-
-	do
-		n = recv(c->fd, sink, sizeof sink, MSG_DONTWAIT);
-	while (n > 0);
-	if (n == 0 || errno != EAGAIN)
+	if (!net_stream_drop_input(c->stream))
 		net_client_free(c);
 }
 
 void net_client_send_and_linger(struct net_client *c, const char *bytes, size_t len)
 {
 	/* A refusal is smaller than any socket buffer; a client that does not take it loses it. */
-	(void) send(c->fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-	(void) shutdown(c->fd, SHUT_WR);
+	if (len)
+		(void) net_stream_write(c->stream, bytes, len);
+	net_stream_end(c->stream);
 	c->phase = NET_PHASE_LINGER;
-	if (c->forward)
-		net_forward_forget(c);
-	(void) loop_io_watch(c->io, LOOP_READ);
+	net_exchange_free(TAKE_PTR(c->exchange));
+	net_client_drop_upstream(c);
 	net_client_deadline(c, NET_LINGER_MS);
 	linger(c);
 }
@@ -283,34 +306,65 @@ bool net_client_fill(struct net_client *c)
 
 	if (room == 0)
 		return true;
-	n = recv(c->fd, c->in + c->in_len, room, MSG_DONTWAIT);
+	n = net_stream_read(c->stream, c->in + c->in_len, room);
 	if (n > 0)
 		c->in_len += (size_t) n;
-	return n > 0 || (n < 0 && errno == EAGAIN);
+	return n > 0 || n == -EAGAIN;
+}
+
+/* Length of the head that is there, 0 when it needs more; false: the client has ended. */
+static bool read_head(struct net_client *c, size_t max, size_t *ret_len)
+{
+	size_t before;
+
+	/* Edge-triggered: the end behind a part of a head is told only once. */
+	while (*ret_len = net_head_end(c->in, c->in_len), !*ret_len && c->in_len < max) {
+		before = c->in_len;
+		if (!net_client_fill(c))
+			return false;
+		if (c->in_len == before)
+			break;
+	}
+	return true;
 }
 
 static void on_head(struct net_client *c)
 {
 	size_t len, before = c->in_len;
+	size_t max = c->tunnelled ? NET_TUNNEL_HEAD_MAX : NET_HEAD_MAX;
 
-	if (!net_client_fill(c)) {
+	if (!read_head(c, max, &len))
 		net_client_free(c);
-		return;
-	}
-	len = net_head_end(c->in, c->in_len);
-	if (len > NET_HEAD_MAX || (!len && c->in_len >= NET_HEAD_MAX))
+	else if (len > max || (!len && c->in_len >= max))
 		refuse_bare(c, 431);
+	else if (len && c->tunnelled)
+		net_client_take_tunnelled(c, len);
 	else if (len)
 		net_client_take_head(c, len);
-	else if (c->served && c->in_len && !before) /* once: a later byte gives no more time */
+	else if (c->served && !before && c->in_len)
 		net_client_deadline(c, NET_HEADER_MS);
 }
 
-static void on_ready(void *owner, int fd, unsigned ready)
+void net_client_await_head(struct net_client *c)
 {
-	struct net_client *c = owner;
+	c->phase = NET_PHASE_HEAD;
+	on_head(c);
+}
 
-	(void) fd;
+void net_client_next(struct net_client *c)
+{
+	c->served = true;
+	c->phase = NET_PHASE_HEAD;
+	net_client_deadline(c, c->in_len ? NET_HEADER_MS : NET_KEEPALIVE_MS);
+	if (++c->answered < NET_PIPELINE_TURN)
+		on_head(c);
+	else
+		net_client_again(c);
+}
+
+static void go_on(struct net_client *c)
+{
+	c->answered = 0;
 	switch (c->phase) {
 	case NET_PHASE_HEAD:
 		on_head(c);
@@ -318,16 +372,42 @@ static void on_ready(void *owner, int fd, unsigned ready)
 	case NET_PHASE_LINGER:
 		linger(c);
 		break;
-	case NET_PHASE_FORWARD:
-		net_forward_ready(c, ready);
+	case NET_PHASE_PEEK:
+		net_client_peek(c);
+		break;
+	case NET_PHASE_BODY:
+		net_collect_ready(c);
+		break;
+	case NET_PHASE_SECURE:
+		net_client_secure(c);
+		break;
+	case NET_PHASE_RELAY:
+		net_relay_ready(c);
+		break;
+	case NET_PHASE_COPY:
+		net_copy_ready(c);
 		break;
 	case NET_PHASE_IDENTITY:
 	case NET_PHASE_RESOLVE:
 	case NET_PHASE_DIAL:
+	case NET_PHASE_SECURE_UPSTREAM:
 	case NET_PHASE_TUNNEL:
-		/* What it sends meanwhile stays in the socket. Edge-triggered, this was said once. */
-		if (!c->forward)
-			(void) loop_io_watch(c->io, 0);
-		break;
+		break; /* what it sends meanwhile stays in the socket */
 	}
+}
+
+static void on_client(void *owner)
+{
+	go_on(owner);
+}
+
+void net_client_again(struct net_client *c)
+{
+	struct err e = { 0 };
+
+	if (!c->again && loop_timer_new(c->leaf->loop, on_client, c, &c->again, &e) < 0) {
+		c->deadline_ms = 0; /* without a timer the tick ends it */
+		return;
+	}
+	(void) loop_timer_start(c->again, 0);
 }

@@ -1,7 +1,8 @@
 /* net_client.h - one connection of the workload: head, identity, decision, destination, relay.
  *
- * CONNECT and forward requests take the same way to a decision; what happens
- * after the dial differs (net_tunnel, net_forward).  A client pins the policy
+ * CONNECT and forward requests take the same way to a decision; a tunnel then
+ * carries raw bytes (net_tunnel) or, when HTTP comes in it, enters the same
+ * request loop that forward requests use (net_relay).  A client pins the policy
  * snapshot that decided its current request.
  */
 #pragma once
@@ -9,39 +10,57 @@
 #include "net_http_framing.h"
 #include "net_identity.h"
 #include "net_leaf.h"
+#include "net_stream.h"
 #include "net_target.h"
 #include "net_tunnel.h"
 
-struct net_forward;
+struct net_collect;
+struct net_copy;
+struct net_exchange;
 
 enum net_phase {
 	NET_PHASE_HEAD, /* reading a request head; also idle between requests */
 	NET_PHASE_IDENTITY,
+	NET_PHASE_BODY, /* reading a request body whole, before it goes on */
 	NET_PHASE_RESOLVE,
 	NET_PHASE_DIAL,
-	NET_PHASE_TUNNEL,
-	NET_PHASE_FORWARD, /* a request is under way upstream */
-	NET_PHASE_LINGER,  /* answered with a refusal; what still comes is dropped */
+	NET_PHASE_PEEK,		   /* inside a tunnel: what does it carry? */
+	NET_PHASE_SECURE,	   /* TLS with the client begins */
+	NET_PHASE_TUNNEL,	   /* raw bytes */
+	NET_PHASE_SECURE_UPSTREAM, /* TLS with the server begins; a request waits */
+	NET_PHASE_RELAY,	   /* a request is under way upstream */
+	NET_PHASE_COPY,		   /* the protocol was switched */
+	NET_PHASE_LINGER,	   /* answered with a refusal; what still comes is dropped */
 };
 
 struct net_client {
 	struct net_leaf *leaf;
 	struct net_client *prev, *next;
 	enum net_phase phase;
-	int fd;
-	struct loop_io *io; /* not while a tunnel has the descriptor */
+	struct net_stream *stream;
 	uint64_t deadline_ms;
+	struct loop_timer *again; /* a turn was cut short: edge-triggered events don't repeat */
 
-	char *in; /* unread bytes of the client, NET_HEAD_MAX + NET_BUFFER; NULL in a tunnel */
+	char *in; /* unread bytes of the client; NULL in a raw tunnel */
 	size_t in_len;
-	bool served; /* a request was answered on this connection before */
+	unsigned answered; /* requests of this turn of the loop */
+	bool served;	   /* a request was answered on this connection before */
 
 	/* the request that is being decided */
-	bool is_connect;
+	bool is_connect;      /* only ever the first one */
+	bool tunnelled;	      /* requests come inside a tunnel: host and port of `to` are fixed */
+	bool secure;	      /* inside TLS */
+	bool upgrade;	      /* asks for WebSocket */
+	struct {	      /* what its credentials ask for */
+		bool scan;    /* of the body: no placeholder may pass */
+		bool rewrite; /* of the body: placeholders are replaced */
+		bool scrub;   /* of the response: what was injected is blanked */
+	} care;
 	struct net_head *head; /* slices of in */
-	struct net_target to;
-	char *path; /* canonical, where it differs from what was sent; to.path is a slice of it */
+	struct net_target to;  /* path and query: slices of in, or of canonical */
+	char *canonical;
 	struct net_body body;
+	struct net_collect *collect; /* the body, when it was read before */
 
 	struct identity_question question;
 	uint32_t asked;
@@ -52,9 +71,15 @@ struct net_client {
 	struct policy_decision *decision;
 	struct net_query *query;
 	struct net_dial *dial;
-	int upstream;
+
+	struct net_stream *upstream; /* kept between requests */
+	char upstream_host[NET_HOST_MAX + 1];
+	uint16_t upstream_port;
+	bool upstream_used; /* it carried a request */
+
 	struct net_tunnel *tunnel;
-	struct net_forward *forward;
+	struct net_exchange *exchange;
+	struct net_copy *copy;
 };
 
 int net_client_new(struct net_leaf *n, int take_fd, struct err *e);
@@ -62,19 +87,52 @@ void net_client_free(struct net_client *c);
 /* Connections that another generation decided end now. */
 void net_client_close_stale(struct net_leaf *n, uint64_t generation);
 
-/* For net_forward.c and the parts of the client. */
+/* For the parts of the client. */
 void net_client_deadline(struct net_client *c, uint64_t after_ms);
-/* Answer and close; reports when report is set. */
+/* The current phase goes on in the next turn of the loop. */
+void net_client_again(struct net_client *c);
+/* Answer and close. */
 void net_client_refuse(struct net_client *c, unsigned status, const char *error, const char *detail,
 	const char *reason);
 void net_client_send_and_linger(struct net_client *c, const char *bytes, size_t len);
 void net_client_report(struct net_client *c, bool denied, const char *stage, const char *group,
 	const char *engine, const char *reason);
+/* The same for a request that rules of `policy` decided; group "audit" is always reported. */
+void net_client_report_as(struct net_client *c, const char *policy, bool denied, const char *stage,
+	const char *group, const char *engine, const char *reason);
+/* The request was sent: once for each request, and once for a raw tunnel. */
+void net_client_report_allowed(struct net_client *c);
 /* in holds a whole head: parse and decide it.  May free c. */
 void net_client_take_head(struct net_client *c, size_t head_len);
+/* The same for a head inside a tunnel. */
+void net_client_take_tunnelled(struct net_client *c, size_t head_len);
+/* The host is decided: do the rules allow the request in head, with the path in to?  May free c. */
+void net_client_judge(struct net_client *c);
 /* Read what is there into in; false when the connection has ended or failed. */
 bool net_client_fill(struct net_client *c);
+/* A request was answered: wait for the next one.  May free c. */
+void net_client_next(struct net_client *c);
+/* Heads are awaited from now on; some bytes may be there.  May free c. */
+void net_client_await_head(struct net_client *c);
 /* Names the request in a sentence: "CONNECT h:p" or "GET h:p/path". */
 void net_client_name(const struct net_client *c, char *buf, size_t size);
 /* The destination is decided: resolve, check, dial. May free c. */
 void net_client_go(struct net_client *c);
+/* The connection that is dialled or kept: for this target? */
+bool net_client_upstream_fits(const struct net_client *c);
+void net_client_drop_upstream(struct net_client *c);
+
+/* net_client_tunnel.c: CONNECT is dialled: answer it and see what comes.  May free c. */
+void net_client_open_tunnel(struct net_client *c);
+/* One of the sockets is ready while it waits for the first bytes.  May free c. */
+void net_client_peek(struct net_client *c);
+void net_client_peek_late(struct net_client *c);
+void net_client_begin_http(struct net_client *c);
+
+/* net_client_secure.c.  Each may free c. */
+void net_client_begin_tls(struct net_client *c);
+void net_client_secure(struct net_client *c);
+/* The upstream connection is there: TLS first, where it belongs, then the request. */
+void net_client_begin_upstream(struct net_client *c);
+void net_client_secure_upstream(struct net_client *c);
+void net_client_refuse_upstream_tls(struct net_client *c, const struct err *why);

@@ -1,20 +1,26 @@
 /* net_client_decide.c - from a request head to a dialled connection, or a refusal. */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "net_client.h"
+#include "net_copy.h"
+#include "net_credential.h"
 #include "net_destination.h"
-#include "net_forward.h"
-#include "net_path.h"
 #include "net_policy.h"
 #include "net_refuse.h"
+#include "net_relay.h"
 #include "net_report.h"
+#include "net_tls.h"
 
-#define CONNECTED "HTTP/1.1 200 Connection Established\r\n\r\n"
 #define DETAIL_MAX 1024
+
+void net_client_report_allowed(struct net_client *c)
+{
+	net_client_report(c, false, c->tunnelled || c->is_connect ? "connect" : "forward",
+		"unknown", "policy", "");
+}
 
 static void refuse_malformed(struct net_client *c, const char *error, const struct err *why)
 {
@@ -36,23 +42,6 @@ static bool parse_connect(struct net_client *c, struct err *e)
 		return false;
 	}
 	return net_target_authority(c->head->target, &c->to, e) == 0;
-}
-
-/* What is decided and logged is what the server will see. */
-static int make_canonical(struct net_client *c, struct err *e)
-{
-	char path[NET_PATH_MAX + 1];
-	size_t len;
-
-	if (net_path_canonical(c->to.path, path, &len, e) < 0)
-		return -e->code;
-	if (len == c->to.path.len && memcmp(path, c->to.path.at, len) == 0)
-		return 0;
-	c->path = strndup(path, len);
-	if (!c->path)
-		return err_set(e, ENOMEM, "out of memory");
-	c->to.path = (struct net_slice){ c->path, len };
-	return 0;
 }
 
 /* false: answered. */
@@ -78,10 +67,6 @@ static bool parse_forward(struct net_client *c)
 			"Forward proxy requests must use http", "");
 		return false;
 	}
-	if (make_canonical(c, &e) < 0) {
-		refuse_malformed(c, "invalid_request_target", &e);
-		return false;
-	}
 	return true;
 }
 
@@ -91,7 +76,6 @@ void net_client_take_head(struct net_client *c, size_t head_len)
 {
 	struct err e = { 0 };
 
-	free(TAKE_PTR(c->path));
 	if (net_head_request(c->in, head_len, c->head, &e) < 0 ||
 		net_body_of_request(c->head, &c->body, &e) < 0) {
 		refuse_malformed(c, "malformed_request", &e);
@@ -166,31 +150,6 @@ static void refuse_policy(struct net_client *c)
 	net_client_refuse(c, 403, "policy_denied", detail, reason);
 }
 
-static const char *protocol_name(enum policy_protocol p)
-{
-	static const char *const names[] = { "L4", "tcp", "sql", "rest", "websocket", "graphql",
-		"json-rpc", "mcp" };
-
-	return names[p];
-}
-
-static void refuse_inspection(struct net_client *c)
-{
-	char detail[DETAIL_MAX], reason[256];
-
-	(void) snprintf(detail, sizeof detail,
-		"%s:%u asks for inspection as %s, which this build does not have; it is refused "
-		"rather than relayed unseen",
-		c->to.host, c->to.port, protocol_name(c->decision->inspect_as));
-	(void) snprintf(reason, sizeof reason,
-		"remove `protocol: %s` from rule \"%.64s\" to allow the connection without "
-		"inspection",
-		protocol_name(c->decision->inspect_as), c->decision->policy);
-	net_client_report(c, true, c->is_connect ? "connect-l7-parse-rejection" : "forward-l7-deny",
-		"l7_policy", "policy", detail);
-	net_client_refuse(c, 403, "unsupported_l7_protocol", detail, reason);
-}
-
 static void decide(struct net_client *c)
 {
 	struct net_leaf *n = c->leaf;
@@ -199,27 +158,29 @@ static void decide(struct net_client *c)
 
 	/* An upstream connection of this client stays usable while its generation is current. */
 	if (c->pinned != now) {
-		net_forward_forget(c);
+		net_client_drop_upstream(c);
 		policy_snapshot_unref(c->pinned);
 		c->pinned = policy_snapshot_ref(now);
 	}
 	policy_decide_connect(c->pinned, &q, c->decision);
 	if (!c->decision->allow) {
 		refuse_policy(c);
-	} else if (c->decision->inspect) {
-		refuse_inspection(c);
-	} else if (c->decision->credentialed_uninspected_denied) {
+	} else if (c->decision->credentialed_uninspected_denied ||
+		(c->is_connect && c->decision->uninspected_unpermitted &&
+			net_credential_covers(n, c->to.host, c->to.port))) {
 		net_client_report(c, true, "connect-uninspected-credentials",
 			"uninspected_credentials", "policy",
 			"credentialed endpoint without inspection");
 		net_client_refuse(c, 403, "uninspected_credentials",
 			"credentialed endpoint requires L7 inspection; raw tunnel is not "
 			"explicitly allowed",
-			"");
-	} else if (net_forward_can_reuse(c)) {
-		net_forward_start(c);
-	} else {
+			"a credential belongs to this endpoint: give it `protocol: rest` with "
+			"access or "
+			"rules, or set allow_uninspected_credentials: true");
+	} else if (c->is_connect) {
 		net_client_go(c);
+	} else {
+		net_client_judge(c);
 	}
 }
 
@@ -242,15 +203,49 @@ static void refuse_unreachable(struct net_client *c, const char *reason)
 	net_client_refuse(c, 502, "upstream_unreachable", detail, reason);
 }
 
-static void start_tunnel(struct net_client *c);
+static void on_upstream(void *owner)
+{
+	struct net_client *c = owner;
+
+	c->answered = 0;
+	if (c->phase == NET_PHASE_RELAY)
+		net_relay_ready(c);
+	else if (c->phase == NET_PHASE_COPY)
+		net_copy_ready(c);
+	else if (c->phase == NET_PHASE_PEEK)
+		net_client_peek(c);
+	else if (c->phase == NET_PHASE_SECURE_UPSTREAM)
+		net_client_secure_upstream(c);
+	else if (c->phase == NET_PHASE_HEAD && net_stream_has_input(c->upstream))
+		/* Idle: it has ended, or sent what nobody asked for. */
+		net_client_drop_upstream(c);
+}
+
+bool net_client_upstream_fits(const struct net_client *c)
+{
+	return c->upstream_port == c->to.port && strcmp(c->upstream_host, c->to.host) == 0;
+}
+
+void net_client_drop_upstream(struct net_client *c)
+{
+	net_stream_free(TAKE_PTR(c->upstream));
+}
 
 static void start_relay(struct net_client *c, int take_fd)
 {
-	c->upstream = take_fd;
+	struct err e = { 0 };
+
+	if (net_stream_new(c->leaf->loop, take_fd, on_upstream, c, &c->upstream, &e) < 0) {
+		refuse_unreachable(c, e.text);
+		return;
+	}
+	(void) snprintf(c->upstream_host, sizeof c->upstream_host, "%s", c->to.host);
+	c->upstream_port = c->to.port;
+	c->upstream_used = false;
 	if (c->is_connect)
-		start_tunnel(c);
+		net_client_open_tunnel(c);
 	else
-		net_forward_start(c);
+		net_client_begin_upstream(c);
 }
 
 static void on_dialled(void *owner, int take_fd, const struct addr *to, int code)
@@ -263,6 +258,17 @@ static void on_dialled(void *owner, int take_fd, const struct addr *to, int code
 		refuse_unreachable(c, strerror(code));
 	else
 		start_relay(c, take_fd);
+}
+
+static void refuse_without_tls(struct net_client *c)
+{
+	static const char detail[] =
+		"TLS termination unavailable (CA initialization failed); refusing to tunnel — "
+		"credential rewrite would be bypassed";
+
+	net_client_report(c, true, "connect-tls-termination-unavailable",
+		"tls_termination_unavailable", "tls", detail);
+	net_client_refuse(c, 503, "tls_termination_unavailable", detail, "");
 }
 
 static void on_resolved(void *owner, const struct net_addresses *a, const char *why)
@@ -286,6 +292,11 @@ static void on_resolved(void *owner, const struct net_addresses *a, const char *
 		refuse_destination(c, d.kind, d.reason);
 		return;
 	}
+	if (c->is_connect && c->decision->tls != POLICY_TLS_SKIP &&
+		!net_tls_is_ready(c->leaf->tls)) {
+		refuse_without_tls(c);
+		return;
+	}
 	c->phase = NET_PHASE_DIAL;
 	net_client_deadline(c, NET_DIAL_MS + NET_DIAL_ONE_MS);
 	if (net_dial_start(c->leaf, &to, &c->dial, &fd, &e) < 0)
@@ -300,8 +311,7 @@ void net_client_go(struct net_client *c)
 	struct net_query *q;
 
 	c->phase = NET_PHASE_RESOLVE;
-	core_closep(&c->upstream);
-	c->upstream = -1;
+	net_client_drop_upstream(c);
 	if (c->to.is_ip) {
 		a.at[0] = c->to.ip;
 		on_resolved(c, &a, "");
@@ -312,37 +322,4 @@ void net_client_go(struct net_client *c)
 	/* NULL: answered already, and c may be gone. */
 	if (q)
 		c->query = q;
-}
-
-static void on_tunnel_end(void *owner)
-{
-	net_client_free(owner);
-}
-
-static void start_tunnel(struct net_client *c)
-{
-	static const char connected[] = CONNECTED;
-	size_t len = sizeof connected - 1, head = c->head->len;
-	struct net_tunnel_ends ends;
-	struct err e = { 0 };
-
-	net_client_report(c, false, "connect", "unknown", "policy", "");
-	if (send(c->fd, connected, len, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t) len) {
-		net_client_free(c);
-		return;
-	}
-	c->phase = NET_PHASE_TUNNEL;
-	loop_io_free(TAKE_PTR(c->io));
-	ends = (struct net_tunnel_ends){ c->fd, c->upstream, c->in + head, c->in_len - head,
-		on_tunnel_end, c };
-	if (net_tunnel_new(c->leaf, &ends, &c->tunnel, &e) < 0) {
-		net_client_free(c);
-		return;
-	}
-	/* An idle tunnel keeps only what it needs. */
-	free(TAKE_PTR(c->in));
-	free(TAKE_PTR(c->head));
-	free(TAKE_PTR(c->decision));
-	net_who_done(&c->who);
-	net_client_deadline(c, NET_IDLE_MS);
 }

@@ -92,20 +92,30 @@ static int feed_size(struct net_chunked *c, char b, struct err *e)
 	return 0;
 }
 
-static int check_trailer_name(const struct net_chunked *c, struct err *e)
+bool net_trailer_is_refused(struct net_slice name)
 {
 	static const char *const refused[] = { "host", "authorization", "content-length",
-		"transfer-encoding", "trailer", "te", "connection", "cookie", "set-cookie",
-		"proxy-authorization", "content-encoding", "content-type", "content-range" };
-	size_t len = strcspn(c->name, ":");
+		"transfer-encoding", "trailer", "te", "connection", "keep-alive", "upgrade",
+		"expect", "cookie", "set-cookie", "proxy-authorization", "proxy-authenticate",
+		"proxy-connection", "www-authenticate", "content-encoding", "content-type",
+		"content-range", "range", "location", "age", "cache-control", "max-forwards" };
 
-	if (len == 0 || c->name[len] == '\0')
-		return err_set(e, EBADMSG, "a trailer is malformed");
 	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
-		if (text_ieq(c->name, len, refused[i], strlen(refused[i])))
-			return err_set(e, EBADMSG, "a trailer names %s", refused[i]);
-	for (size_t i = 0; i < len; i++)
-		if ((unsigned char) c->name[i] <= ' ' || (unsigned char) c->name[i] >= 0x7f)
+		if (net_slice_ieq(name, refused[i]))
+			return true;
+	return false;
+}
+
+static int check_trailer_name(const struct net_chunked *c, struct err *e)
+{
+	struct net_slice name = { c->name, strcspn(c->name, ":") };
+
+	if (name.len == 0 || c->name[name.len] == '\0')
+		return err_set(e, EBADMSG, "a trailer is malformed");
+	if (!c->any_trailer && net_trailer_is_refused(name))
+		return err_set(e, EBADMSG, "a trailer names %.*s", (int) name.len, name.at);
+	for (size_t i = 0; i < name.len; i++)
+		if ((unsigned char) name.at[i] <= ' ' || (unsigned char) name.at[i] >= 0x7f)
 			return err_set(e, EBADMSG, "a trailer name is malformed");
 	return 0;
 }
@@ -114,6 +124,8 @@ static int feed_trailer(struct net_chunked *c, char b, struct err *e)
 {
 	if (++c->trailers > NET_TRAILERS_MAX)
 		return err_set(e, EBADMSG, "trailers of more than %d bytes", NET_TRAILERS_MAX);
+	if (c->keep)
+		c->keep[c->kept++] = b;
 	if (b == '\r') {
 		if (c->line && check_trailer_name(c, e) < 0)
 			return -e->code;
@@ -150,6 +162,11 @@ static int feed_end_of_line(struct net_chunked *c, char b, struct err *e)
 		c->digits = false;
 		break;
 	case TRAILER_LF:
+		if (++c->trailers > NET_TRAILERS_MAX)
+			return err_set(
+				e, EBADMSG, "trailers of more than %d bytes", NET_TRAILERS_MAX);
+		if (c->keep)
+			c->keep[c->kept++] = b;
 		c->state = TRAILER;
 		c->line = 0;
 		break;
@@ -160,31 +177,54 @@ static int feed_end_of_line(struct net_chunked *c, char b, struct err *e)
 	return 0;
 }
 
-int net_chunked_feed(struct net_chunked *c, const char *bytes, size_t len, size_t *ret_used,
-	bool *ret_done, struct err *e)
+bool net_chunked_is_done(const struct net_chunked *c)
+{
+	return c->state == DONE;
+}
+
+static int feed_byte(struct net_chunked *c, char b, struct err *e)
+{
+	if (c->state == SIZE || c->state == EXTENSION)
+		return feed_size(c, b, e);
+	if (c->state == TRAILER)
+		return feed_trailer(c, b, e);
+	return feed_end_of_line(c, b, e);
+}
+
+int net_chunked_next(struct net_chunked *c, const char *bytes, size_t len, size_t *ret_used,
+	struct net_slice *ret_data, struct err *e)
 {
 	size_t i = 0;
 	int r = 0;
 
-	while (i < len && c->state != DONE) {
-		if (c->state == DATA) {
-			size_t n = len - i < c->left ? len - i : (size_t) c->left;
+	*ret_data = (struct net_slice){ "", 0 };
+	while (i < len && c->state != DONE && c->state != DATA && r == 0)
+		r = feed_byte(c, bytes[i++], e);
+	if (r < 0)
+		return r;
+	if (c->state == DATA && i < len) {
+		size_t n = len - i < c->left ? len - i : (size_t) c->left;
 
-			i += n;
-			c->left -= n;
-			if (c->left == 0)
-				c->state = DATA_CR;
-			continue;
-		}
-		if (c->state == SIZE || c->state == EXTENSION)
-			r = feed_size(c, bytes[i], e);
-		else if (c->state == TRAILER)
-			r = feed_trailer(c, bytes[i], e);
-		else
-			r = feed_end_of_line(c, bytes[i], e);
-		if (r < 0)
-			return r;
-		i++;
+		*ret_data = (struct net_slice){ bytes + i, n };
+		i += n;
+		c->left -= n;
+		if (c->left == 0)
+			c->state = DATA_CR;
+	}
+	*ret_used = i;
+	return 0;
+}
+
+int net_chunked_feed(struct net_chunked *c, const char *bytes, size_t len, size_t *ret_used,
+	bool *ret_done, struct err *e)
+{
+	struct net_slice data;
+	size_t used, i = 0;
+
+	while (i < len && c->state != DONE) {
+		if (net_chunked_next(c, bytes + i, len - i, &used, &data, e) < 0)
+			return -e->code;
+		i += used;
 	}
 	*ret_used = i;
 	*ret_done = c->state == DONE;

@@ -31,9 +31,18 @@ struct net_chunked { /* zero-initialise */
 	size_t trailers; /* bytes of all trailers */
 	char name[32];	 /* beginning of the current trailer's name */
 	bool digits;
+	bool any_trailer; /* a trailer that names a framing field is not an error: it is dropped */
+	char *keep;	  /* borrowed, NET_TRAILERS_MAX bytes, or NULL: the trailers go there */
+	size_t kept;
 };
 
 /* How many of these bytes belong to the message; *ret_done when its last byte is among them.
  * Trailers that name a framing or routing field are refused. */
 int net_chunked_feed(struct net_chunked *c, const char *bytes, size_t len, size_t *ret_used,
 	bool *ret_done, struct err *e);
+/* The same, as far as one run of chunk data, which is *ret_data (empty: these bytes held none). */
+int net_chunked_next(struct net_chunked *c, const char *bytes, size_t len, size_t *ret_used,
+	struct net_slice *ret_data, struct err *e);
+bool net_chunked_is_done(const struct net_chunked *c);
+/* Fields that frame, route or authenticate a message have no place behind its body. */
+bool net_trailer_is_refused(struct net_slice name);

@@ -235,6 +235,13 @@ int net_head_response(const char *buf, size_t len, struct net_head *ret, struct 
 	return parse_fields(at, buf + len, ret, e);
 }
 
+int net_head_trailers(const char *buf, size_t len, struct net_head *ret, struct err *e)
+{
+	ret->n_fields = 0;
+	ret->len = len;
+	return parse_fields(buf, buf + len, ret, e);
+}
+
 const struct net_field *net_head_field(const struct net_head *h, const char *name, size_t *ret_n)
 {
 	const struct net_field *found = NULL;

@@ -34,6 +34,8 @@ size_t net_head_end(const char *buf, size_t len);
 /* buf holds one whole head. -EBADMSG with a sentence. */
 int net_head_request(const char *buf, size_t len, struct net_head *ret, struct err *e);
 int net_head_response(const char *buf, size_t len, struct net_head *ret, struct err *e);
+/* Field lines alone, the final empty line included: the trailers of a body. */
+int net_head_trailers(const char *buf, size_t len, struct net_head *ret, struct err *e);
 
 bool net_slice_is(struct net_slice s, const char *text);  /* exact */
 bool net_slice_ieq(struct net_slice s, const char *text); /* ASCII case ignored */

@@ -7,10 +7,12 @@
 #include "ipc_network.h"
 #include "ipc_network.pb-c.h"
 #include "net_client.h"
+#include "net_credential.h"
 #include "net_identity.h"
 #include "net_listen.h"
 #include "net_policy.h"
 #include "net_resolve.h"
+#include "net_tls.h"
 
 static int on_NET_HELLO(void *owner, const struct channel_msg *m, int *fds, struct err *e)
 {
@@ -128,6 +130,36 @@ static int on_NET_NAMESERVERS(void *owner, const struct channel_msg *m, int *fds
 	return r;
 }
 
+static int on_NET_CREDENTIALS(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+{
+	struct net_leaf *n = owner;
+
+	(void) m;
+	return net_credential_take(n, fds[0], e);
+}
+
+static int on_NET_AUTHORITY(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+{
+	struct net_leaf *n = owner;
+	ProtobufCMessage *base;
+	int r;
+
+	if (channel_unpack(m, &openshell__ipc__net_authority__descriptor, &base, e) < 0)
+		return -e->code;
+	r = net_tls_authority(
+		&n->tls, ((Openshell__Ipc__NetAuthority *) base)->certificate, fds[0], e);
+	protobuf_c_message_free_unpacked(base, NULL);
+	return r;
+}
+
+static int on_NET_ROOTS(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+{
+	struct net_leaf *n = owner;
+
+	(void) m;
+	return net_tls_roots(&n->tls, fds[0], e);
+}
+
 static int on_NET_STOP(void *owner, const struct channel_msg *m, int *fds, struct err *e)
 {
 	struct net_leaf *n = owner;
@@ -213,6 +245,8 @@ void net_leaf_free(struct net_leaf *n)
 	net_identity_free(n->identity);
 	net_policy_free(n->policy);
 	net_resolve_free(n->resolve);
+	net_credential_free(n);
+	net_tls_free(n->tls);
 	loop_timer_free(n->tick);
 	channel_free(n->up);
 	free(n);

@@ -15,10 +15,12 @@
 #include "net_limits.h"
 
 struct net_client;
+struct net_credentials;
 struct net_identity;
 struct net_listen;
 struct net_policy;
 struct net_resolve;
+struct net_tls;
 
 struct net_leaf {
 	struct loop *loop;
@@ -29,6 +31,8 @@ struct net_leaf {
 	struct net_identity *identity;
 	struct net_policy *policy;
 	struct net_resolve *resolve;
+	struct net_credentials *credentials; /* NULL: none were given */
+	struct net_tls *tls;		     /* NULL: nothing to terminate TLS with; refuse */
 
 	struct net_client *clients; /* doubly linked */
 	size_t n_clients;

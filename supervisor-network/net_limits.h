@@ -9,8 +9,10 @@
 #define NET_ACCEPT_UNKNOWN_MAX 5 /* unknown accept errors in a row before it stops */
 
 /* HTTP */
-#define NET_HEAD_MAX 8192	    /* bytes of a request head (431 beyond) */
+#define NET_HEAD_MAX 8192	    /* bytes of a request head to the proxy (431 beyond) */
+#define NET_TUNNEL_HEAD_MAX 16384   /* bytes of a request head inside a tunnel (431 beyond) */
 #define NET_RESPONSE_HEAD_MAX 16384 /* bytes of a response head (502 beyond) */
+#define NET_SENT_HEAD_MAX 32768	    /* bytes of a request head as it goes upstream */
 #define NET_FIELDS_MAX 128	    /* header fields */
 #define NET_PATH_MAX 4096	    /* bytes of a request path */
 #define NET_CHUNK_LINE_MAX 1024	    /* bytes of a chunk-size line, extensions included */
@@ -18,9 +20,15 @@
 #define NET_BUFFER 16384	    /* bytes of one relay buffer */
 #define NET_FORWARD_TURN 64	    /* relay buffers of one request per turn of the loop */
 #define NET_INFORMATIONAL_MAX 16    /* 1xx responses before the final one */
+#define NET_PIPELINE_TURN 16	    /* requests of one client answered per turn of the loop */
+#define NET_RELAY_TURNS 128	    /* steps of one exchange per turn of the loop, 16 KiB each */
 
 /* time */
 #define NET_HEADER_MS 15000    /* first byte of a head, or accept, to its end */
+#define NET_PEEK_MS 15000      /* tunnel open to the bytes that say what it carries */
+#define NET_PEEK_PART_MS 1000  /* the same once some are there, where nothing is inspected */
+#define NET_BODY_MS 120000     /* a body that is read whole before its request goes on */
+#define NET_TLS_MS 15000       /* one handshake */
 #define NET_KEEPALIVE_MS 60000 /* idle between two requests */
 #define NET_DIAL_MS 10000      /* all addresses of one destination */
 #define NET_DIAL_ONE_MS 4000   /* one address before the next is tried */
@@ -46,3 +54,7 @@
 #define NET_EVENTS_PER_S 2000 /* further ones are counted, and the count reported */
 #define NET_EVENTS_QUEUE_MAX \
 	(256 * 1024) /* bytes on the control channel before events are dropped */
+
+/* credentials */
+#define NET_LOCKED_BYTES (64 * 1024 * 1024) /* RLIMIT_MEMLOCK asked for */
+#define NET_INJECTED_BYTES (64 * 1024)	    /* all rewritten parts of one head */

@@ -1,6 +1,8 @@
 /* net_refuse.h - refusals as the client sees them: JSON with cause, thing refused and remedy. Pure. */
 #pragma once
+#include <stdint.h>
 #include "core_text.h"
+#include "net_http_head.h"
 
 #define NET_REFUSAL_MAX 8192 /* bytes */
 
@@ -9,5 +11,16 @@ void net_refuse_bare(unsigned status, struct text *t);
 /* {"error":error,"detail":detail[,"reason":reason]} with the header order of spec/network 0. */
 void net_refuse_json(
 	unsigned status, const char *error, const char *detail, const char *reason, struct text *t);
+/* {"error":error,"message":message}: the few refusals that have no detail (spec/network 1.6, 5.6). */
+void net_refuse_message(unsigned status, const char *error, const char *message, struct text *t);
 /* The https-in-forward-form answer of spec/network 1.7. */
 void net_refuse_https(struct text *t);
+
+struct net_refusal { /* of a request by rules (spec/network 3.13) */
+	const char *policy, *detail, *remedy, *protocol;
+	struct net_slice method, path; /* path without query and credentials */
+	const char *host;
+	uint16_t port;
+	const char *binary;
+};
+void net_refuse_policy(const struct net_refusal *r, struct text *t);

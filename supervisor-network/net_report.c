@@ -1,5 +1,6 @@
 #include "net_report.h"
 #include <stdio.h>
+#include "core_credential.h"
 #include "core_event.h"
 #include "ipc_network.h"
 
@@ -44,18 +45,32 @@ static char *slice_text(struct event *ev, struct net_slice s)
 	return event_textf(ev, "%.*s", (int) (s.len < 512 ? s.len : 512), s.at ? s.at : "");
 }
 
+/* No placeholder is in an event. */
+static char *path_text(struct event *ev, struct net_slice path)
+{
+	char shown[513];
+	struct text t;
+
+	if (!path.at)
+		return event_text(ev, "");
+	text_init(&t, shown, sizeof shown);
+	credential_redact_target(path.at, path.len, &t);
+	return event_text(ev, shown);
+}
+
 void net_report(struct net_leaf *n, const struct net_report *r)
 {
 	struct event ev;
 
-	if ((!r->denied && !n->report_activity) || !may_send(n))
+	if ((!r->denied && !r->audit && !n->report_activity) || !may_send(n))
 		return;
 	if (n->events_dropped)
 		send_dropped(n);
 	event_init(&ev,
 		r->denied ? OPENSHELL__EVENT__KIND__DENIAL : OPENSHELL__EVENT__KIND__ACTIVITY,
-		r->denied ? OPENSHELL__EVENT__SEVERITY__MEDIUM
-			  : OPENSHELL__EVENT__SEVERITY__INFORMATIONAL);
+		r->denied	   ? OPENSHELL__EVENT__SEVERITY__MEDIUM
+			: r->audit ? OPENSHELL__EVENT__SEVERITY__LOW
+				   : OPENSHELL__EVENT__SEVERITY__INFORMATIONAL);
 	ev.msg.stage = event_text(&ev, r->stage);
 	ev.msg.group = event_text(&ev, r->group);
 	ev.msg.engine = event_text(&ev, r->engine);
@@ -67,7 +82,7 @@ void net_report(struct net_leaf *n, const struct net_report *r)
 	ev.msg.source_port = r->source_port;
 	ev.msg.generation = r->generation;
 	ev.msg.method = slice_text(&ev, r->method);
-	ev.msg.path = slice_text(&ev, r->path);
+	ev.msg.path = path_text(&ev, r->path);
 	if (r->caller) {
 		ev.msg.binary = event_text(&ev, r->caller->exe);
 		ev.msg.pid = (uint32_t) r->caller->pid;

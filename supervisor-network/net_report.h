@@ -5,6 +5,7 @@
 
 struct net_report {
 	bool denied;
+	bool audit;			    /* allowed although the rules say no */
 	const char *stage, *group, *engine; /* spec/network 9.1, 9.2 */
 	const char *host;
 	uint16_t port;

@@ -38,6 +38,7 @@ const struct confine_call net_syscalls[] = {
 	{ "mremap", "memory" },
 	{ "mprotect:data", "memory" },
 	{ "madvise", "memory" },
+	{ "mlock", "credentials stay out of swap" },
 	{ "brk", "memory" },
 	{ "getrandom", "DNS query ids" },
 	{ "clock_gettime", "deadlines, where the vDSO is off" },

@@ -130,6 +130,13 @@ int net_target_authority(struct net_slice s, struct net_target *ret, struct err 
 	return parse_authority(s, 0, ret, e);
 }
 
+int net_target_host(
+	struct net_slice s, uint16_t default_port, struct net_target *ret, struct err *e)
+{
+	*ret = (struct net_target){ .port = 0 };
+	return parse_authority(s, default_port, ret, e);
+}
+
 int net_target_absolute(
 	struct net_slice s, struct net_target *ret, enum net_scheme *ret_scheme, struct err *e)
 {

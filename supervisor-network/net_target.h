@@ -24,6 +24,9 @@ enum net_scheme { NET_SCHEME_HTTP, NET_SCHEME_HTTPS, NET_SCHEME_OTHER };
 
 /* host:port, the port is mandatory.  -EINVAL with a sentence. */
 int net_target_authority(struct net_slice s, struct net_target *ret, struct err *e);
+/* host[:port], as in a Host field. */
+int net_target_host(
+	struct net_slice s, uint16_t default_port, struct net_target *ret, struct err *e);
 /* scheme://authority/path?query; *ret_scheme is set before a failure when it could be read. */
 int net_target_absolute(
 	struct net_slice s, struct net_target *ret, enum net_scheme *ret_scheme, struct err *e);

@@ -116,7 +116,9 @@ static int fill(struct proc_env *v, const struct proc_env_input *in, struct err 
 		return 0;
 	if (SET_ALL(v, ca_file_names, b->ca_file, e) < 0)
 		return -e->code;
-	return SET_ALL(v, ca_bundle_names, b->ca_bundle, e);
+	if (SET_ALL(v, ca_bundle_names, b->ca_bundle, e) < 0)
+		return -e->code;
+	return set_list(v, b->tls_env, b->n_tls_env, e);
 }
 
 int proc_env_build(const struct proc_env_input *in, struct proc_env *ret, struct err *e)

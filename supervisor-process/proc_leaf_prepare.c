@@ -89,6 +89,7 @@ static struct proc_paths_input paths_input(const struct proc_leaf *p)
 		.policy = policy_message(p->policy),
 		.has_filesystem = policy_has_filesystem(p->policy),
 		.workdir = p->claim->workdir,
+		.tls_dir = p->claim->tls_dir,
 		.loopback_deny = p->loopback_deny,
 		.proxy_port = p->proxy_port,
 	};

@@ -191,6 +191,9 @@ static int add_all(struct building *b, struct err *e)
 			return -e->code;
 	if (with_workdir(b->in) && add(b, b->in->workdir, CONFINE_READ_WRITE, true, e) < 0)
 		return -e->code;
+	if (b->in->tls_dir && b->in->tls_dir[0] &&
+		add(b, b->in->tls_dir, CONFINE_READ, false, e) < 0)
+		return -e->code;
 	if (add_baseline(b, baseline_ro, CONFINE_READ, e) < 0 || add_unmerged(b, e) < 0 ||
 		add_baseline(b, baseline_rw, CONFINE_READ_WRITE, e) < 0)
 		return -e->code;

@@ -24,6 +24,7 @@ struct proc_paths_input {
 	const Openshell__Sandbox__V1__SandboxPolicy *policy;
 	bool has_filesystem;   /* the section was written */
 	const char *workdir;   /* "" = none */
+	const char *tls_dir;   /* of the CA files; NULL or "" = none */
 	bool shared_terminals; /* /dev/pts is the host's: leave terminals out */
 	int max_abi;	       /* 0: newest; tests set it lower */
 	bool loopback_deny;

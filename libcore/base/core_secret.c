@@ -10,7 +10,7 @@ struct secret {
 	size_t len, mapped; /* bytes */
 };
 
-int secret_new(const void *bytes, size_t len, struct secret **ret, struct err *e)
+int secret_new_empty(size_t len, struct secret **ret, struct err *e)
 {
 	AUTO_FREE struct secret *s = calloc(1, sizeof *s);
 	size_t page = (size_t) sysconf(_SC_PAGESIZE);
@@ -31,9 +31,22 @@ int secret_new(const void *bytes, size_t len, struct secret **ret, struct err *e
 		(void) munmap(s->at, s->mapped);
 		return err_set(e, code, "lock memory for a secret; raise RLIMIT_MEMLOCK");
 	}
-	(void) memcpy(s->at, bytes, len);
 	*ret = TAKE_PTR(s);
 	return 0;
+}
+
+int secret_new(const void *bytes, size_t len, struct secret **ret, struct err *e)
+{
+	int r = secret_new_empty(len, ret, e);
+
+	if (r == 0)
+		(void) memcpy((*ret)->at, bytes, len);
+	return r;
+}
+
+char *secret_edit(struct secret *s)
+{
+	return s->at;
 }
 
 const char *secret_bytes(const struct secret *s)
@@ -53,6 +66,26 @@ void secret_free(struct secret *s)
 	explicit_bzero(s->at, s->mapped);
 	(void) munmap(s->at, s->mapped);
 	free(s);
+}
+
+#define ARENA_ALIGNMENT 16
+
+void *secret_arena_take(void *arena, size_t size)
+{
+	struct secret_arena *a = arena;
+	size_t at = a->used;
+
+	if (size > a->memory->len - at)
+		return NULL;
+	size = (size + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
+	a->used = size > a->memory->len - at ? a->memory->len : at + size;
+	return a->memory->at + at;
+}
+
+void secret_arena_give(void *arena, void *at)
+{
+	(void) arena;
+	(void) at;
 }
 
 void secret_wipe(void *bytes, size_t len)

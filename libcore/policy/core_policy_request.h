@@ -78,7 +78,7 @@ struct policy_route {		       /* borrowed from the snapshot */
 	bool enforce;		       /* false: audit */
 	bool allow_encoded_slash;
 	bool websocket_credential_rewrite, request_body_credential_rewrite;
-	bool allow_uninspected_credentials, provider_credentialed;
+	bool allow_uninspected_credentials, provider_credentialed, scrub_responses;
 	bool graphql_messages;	 /* websocket: text messages are to be read as GraphQL */
 	bool strict_tool_names;	 /* mcp */
 	uint32_t max_body_bytes; /* of the inspector of protocol; POLICY_BODY_DEFAULT if unset */

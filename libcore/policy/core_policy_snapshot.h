@@ -66,6 +66,8 @@ struct policy_decision {
 	bool inspect;			      /* some matching endpoint has an inspected protocol */
 	enum policy_protocol inspect_as;      /* the first such */
 	bool credentialed_uninspected_denied; /* provider_credentialed without permission to tunnel */
+	/* some matching endpoint is not inspected and does not allow uninspected credentials */
+	bool uninspected_unpermitted;
 	bool has_allowed_ips, allowed_ips_bad; /* bad: the endpoint is unreachable */
 	const struct addr_net *allowed_ips;
 	size_t n_allowed_ips;

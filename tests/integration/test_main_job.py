@@ -117,13 +117,13 @@ class Traffic(LabTest):
         self.assertEqual(got.out.split(), ['ConnectionRefusedError', 'True'] * 2, got)
         self.assertEqual(origin.connections, 0)
 
-    def test_inspected_endpoint_is_refused_not_tunnelled(self):
-        doc = policy({'api': rule(endpoint(protocol='rest', access='full', enforcement='enforce'))})
+    def test_endpoint_with_an_inspector_not_built_is_refused_not_tunnelled(self):
+        doc = policy({'api': rule(endpoint(protocol='graphql', access='full', enforcement='enforce'))})
         with Origin() as origin:
             for args in (['-p'], []):
                 got = run(doc, ['curl', '-sS', '-v', *args, 'http://origin.test/x'])
-                self.assertRefused(got, '403 Forbidden', 'rest')
-        self.assertEqual(origin.connections, 0)
+                self.assertRefused(got, '403 Forbidden', 'graphql')
+        self.assertEqual(origin.requests, [])
 
     def test_several_sandboxes_at_once(self):
         with Origin() as origin, concurrent.futures.ThreadPoolExecutor(8) as pool:

@@ -397,6 +397,7 @@ static void compile_route(struct policy_endpoint *ep)
 	r->request_body_credential_rewrite = pb->request_body_credential_rewrite;
 	r->allow_uninspected_credentials = pb->allow_uninspected_credentials;
 	r->provider_credentialed = pb->provider_credentialed;
+	r->scrub_responses = pb->scrub_responses;
 	r->graphql_messages = ep->graphql_messages;
 	r->strict_tool_names =
 		!pb->mcp || !pb->mcp->_strict_tool_names_case || pb->mcp->strict_tool_names;
@@ -414,8 +415,9 @@ int policy_compile_requests(struct policy_endpoint *ep, struct err *e)
 	ep->inspected = ep->protocol >= POLICY_REST;
 	ep->carries = ep->protocol != POLICY_L4 || pb->tls[0] || ep->has_ips;
 	ep->advisor_proposed = pb->advisor_proposed;
-	ep->uninspected_denied = pb->provider_credentialed && !pb->allow_uninspected_credentials &&
+	ep->uninspected_unpermitted = !pb->allow_uninspected_credentials &&
 		(!ep->inspected || ep->tls == POLICY_TLS_SKIP);
+	ep->uninspected_denied = ep->uninspected_unpermitted && pb->provider_credentialed;
 	if (!ep->inspected)
 		return 0;
 	ep->every_method = ep->protocol == POLICY_MCP && pb->mcp &&

@@ -170,8 +170,10 @@ static void say_reason(struct text *t, const struct policy_request *q, const str
 
 static bool method_fits(const struct policy_request_rule *r, const struct policy_request *q)
 {
-	return strcmp(r->method, "*") == 0 ||
-		text_ieq(r->method, r->method_len, q->method.at, q->method.len);
+	/* GraphQL and RPC rules have none. */
+	return r->method &&
+		(strcmp(r->method, "*") == 0 ||
+			text_ieq(r->method, r->method_len, q->method.at, q->method.len));
 }
 
 enum { DIFFERS_QUERY = 1, DIFFERS_METHOD, DIFFERS_PATH };

@@ -89,10 +89,11 @@ struct policy_endpoint {
 	bool inspected;
 	bool carries; /* protocol, tls or allowed_ips: metadata may come from here */
 	bool advisor_proposed;
-	bool uninspected_denied;    /* credentialed, and nothing would look at the traffic */
-	struct policy_route route;  /* ready to copy */
-	struct policy_pattern path; /* as rules read it */
-	struct policy_glob *select; /* as selection reads it; NULL: every path */
+	bool uninspected_unpermitted; /* nothing would look at the traffic, nor may that be */
+	bool uninspected_denied;      /* and it is credentialed */
+	struct policy_route route;    /* ready to copy */
+	struct policy_pattern path;   /* as rules read it */
+	struct policy_glob *select;   /* as selection reads it; NULL: every path */
 	struct policy_rule_set allow, deny;
 	bool graphql_allow, graphql_messages; /* some rule of that kind */
 	bool every_method, names_tools;	      /* mcp */

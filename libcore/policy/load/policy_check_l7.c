@@ -267,10 +267,11 @@ static void check_tcp(struct check *c, endpoint_msg *ep)
 {
 	bool any = ep->access[0] || ep->n_rules || ep->n_deny_rules || ep->enforcement[0] ||
 		ep->path[0] || ep->allow_encoded_slash || ep->websocket_credential_rewrite ||
-		ep->request_body_credential_rewrite || ep->persisted_queries[0] ||
-		ep->n_graphql_persisted_queries || ep->graphql_max_body_bytes ||
-		ep->json_rpc_max_body_bytes || ep->mcp || ep->credential_signing[0] ||
-		ep->signing_service[0] || ep->signing_region[0] || ep->credential_binding;
+		ep->request_body_credential_rewrite || ep->scrub_responses ||
+		ep->persisted_queries[0] || ep->n_graphql_persisted_queries ||
+		ep->graphql_max_body_bytes || ep->json_rpc_max_body_bytes || ep->mcp ||
+		ep->credential_signing[0] || ep->signing_service[0] || ep->signing_region[0] ||
+		ep->credential_binding;
 
 	if (any)
 		check_error(c, "E29", ep, NULL, "remove fields about requests",
@@ -414,6 +415,9 @@ static void check_options(struct check *c, endpoint_msg *ep)
 	if (ep->request_body_credential_rewrite && !is(ep->protocol, "rest"))
 		check_warn(c, "W02", ep, "request_body_credential_rewrite", "remove it",
 			"has no effect for this protocol");
+	if (ep->scrub_responses && (is(ep->protocol, "sql") || is(ep->tls, "skip")))
+		check_warn(c, "W02", ep, "scrub_responses", "remove it",
+			"has no effect where responses are not read");
 	if (is(ep->protocol, "mcp") && (!ep->host[0] || (!ep->port && !ep->n_ports)))
 		check_error(c, "E28", ep, "host", "name host and port", "mcp needs host and port");
 }

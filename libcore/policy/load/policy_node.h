@@ -1,4 +1,5 @@
-/* policy_node.h - a YAML document as bounded nodes with positions; files of the loader only. */
+/* policy_node.h - a YAML document as bounded nodes with positions; files of the loaders only: the policy's and
+ * that of credential files. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,6 +20,8 @@ struct node {
 };
 
 /* Problems of syntax go to the report.  NULL when there is no document to go on with. */
+struct node *node_parse_any(const char *text, size_t len, struct policy_report *report);
+/* The same for a document that is a map, as a policy is. */
 struct node *node_parse(const char *text, size_t len, struct policy_report *report);
 /* What node_parse() returned, and all below it. */
 void node_free(struct node *root);

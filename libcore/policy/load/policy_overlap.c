@@ -216,6 +216,7 @@ static void differ_l7(struct text *t, const endpoint_msg *a, const endpoint_msg 
 		b->websocket_credential_rewrite);
 	(void) differ_flag(t, "request_body_credential_rewrite", a->request_body_credential_rewrite,
 		b->request_body_credential_rewrite);
+	(void) differ_flag(t, "scrub_responses", a->scrub_responses, b->scrub_responses);
 	(void) differ_text(t, "credential_signing", a->credential_signing, b->credential_signing);
 	(void) differ_text(t, "signing_service", a->signing_service, b->signing_service);
 	(void) differ_text(t, "signing_region", a->signing_region, b->signing_region);
@@ -310,7 +311,8 @@ static uint64_t signature(const endpoint_msg *ep)
 	h = hash_number(h, limit(ep->graphql_max_body_bytes));
 	h = hash_number(h, limit(ep->json_rpc_max_body_bytes));
 	return hash_number(h,
-		(uint64_t) ep->advisor_proposed << 6 | (uint64_t) ep->allow_encoded_slash << 5 |
+		(uint64_t) ep->scrub_responses << 7 | (uint64_t) ep->advisor_proposed << 6 |
+			(uint64_t) ep->allow_encoded_slash << 5 |
 			(uint64_t) ep->websocket_credential_rewrite << 4 |
 			(uint64_t) ep->request_body_credential_rewrite << 3 |
 			(uint64_t) has_ws_graphql(ep) << 2 | (uint64_t) strict_names(ep) << 1);

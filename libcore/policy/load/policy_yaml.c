@@ -180,7 +180,7 @@ static void handle(struct parse *p, const yaml_event_t *ev)
 	case YAML_DOCUMENT_START_EVENT:
 		if (++p->documents > 1)
 			complain(p, &ev->start_mark, "more than one document in the file",
-				"keep one policy per file");
+				"keep one document per file");
 		break;
 	case YAML_ALIAS_EVENT:
 		complain(p, &ev->start_mark, "aliases are not allowed", "write the value out");
@@ -237,7 +237,7 @@ static void run(struct parse *p)
 	}
 }
 
-struct node *node_parse(const char *text, size_t len, struct policy_report *report)
+struct node *node_parse_any(const char *text, size_t len, struct policy_report *report)
 {
 	struct parse p = { .report = report };
 	yaml_mark_t start = { 0 };
@@ -256,12 +256,23 @@ struct node *node_parse(const char *text, size_t len, struct policy_report *repo
 	yaml_parser_set_input_string(&p.parser, (const unsigned char *) text, len);
 	run(&p);
 	yaml_parser_delete(&p.parser);
-	if (!p.failed && (!p.root || p.root->kind != NODE_MAP))
-		complain(&p, &start,
-			"not valid YAML: the document is not a map of `key: value` lines", NULL);
 	if (p.failed) {
 		node_free(&p.tree->root);
 		return NULL;
 	}
 	return p.root;
+}
+
+struct node *node_parse(const char *text, size_t len, struct policy_report *report)
+{
+	size_t errors = report->n_errors;
+	struct node *root = node_parse_any(text, len, report);
+
+	if (root && root->kind == NODE_MAP)
+		return root;
+	node_free(root);
+	if (report->n_errors == errors)
+		report_add(report, POLICY_ERROR, "E01", (struct place){ 1, 1 }, "",
+			"not valid YAML: a policy is a map that begins with `version: 1`", NULL);
+	return NULL;
 }

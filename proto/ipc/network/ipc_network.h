@@ -17,7 +17,11 @@ enum net_state {
 #define NET_ANY 0xfu
 
 /* Orchestrator to network leaf; state kept by the leaf.
+ * NET_CREDENTIALS carries NetCredentials (sealed memfd), all of them, before NET_ENTRYPOINT and at each change.
  * NET_HOSTS carries the text of the workload's /etc/hosts (sealed memfd).
+ * NET_AUTHORITY carries the sandbox's certificate authority: its key as sealed memfd (SEC 1 DER).
+ * NET_ROOTS carries the certificates that upstreams are verified with (sealed memfd, PEM).
+ * Without both, TLS is not terminated, and such tunnels are refused.
  * NET_ENTRYPOINT says that the workload exists (held): resolve the binaries that the policy names
  * through the identity channel, open the gate, answer NET_READY.  A later one changes the pid. */
 #define NET_REQUESTS(X) \
@@ -30,7 +34,10 @@ enum net_state {
 	X(NET_ENTRYPOINT, 7, 0, 16, 0, NET_CONFIGURED | NET_SERVING) \
 	X(NET_NAMESERVERS, 8, 0, 4096, 0, \
 		NET_CONFIGURED | NET_SERVING) /* NetConfigure, nameservers only */ \
-	X(NET_STOP, 9, 0, 0, 0, NET_ANY)
+	X(NET_STOP, 9, 0, 0, 0, NET_ANY) \
+	X(NET_AUTHORITY, 10, 0, 4096, 1, NET_CONFIGURED) \
+	X(NET_ROOTS, 11, 0, 0, 1, NET_CONFIGURED) \
+	X(NET_CREDENTIALS, 12, 0, 0, 1, NET_CONFIGURED | NET_SERVING)
 
 /* Network leaf to orchestrator; state kept by the orchestrator. */
 #define NET_ANSWERS(X) \

@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include "net_http_forward.h"
+#include "net_http_write.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -30,7 +30,10 @@ static void try_request(const char *at, size_t len)
 	if (net_target_absolute(h.target, &to, &scheme, &e) < 0)
 		return;
 	text_init(&t, out, sizeof out);
-	net_forward_request(&h, &to, &body, &t);
+	net_write_request(
+		&(struct net_write_request){
+			.head = &h, .to = &to, .body = &body, .default_port = 80, .via = true },
+		&t);
 	check_lines(&t);
 }
 
@@ -46,7 +49,7 @@ static void try_response(const char *at, size_t len)
 		net_body_of_response(&h, false, &body, &e) < 0)
 		return;
 	text_init(&t, out, sizeof out);
-	net_forward_response(&h, &body, true, &t);
+	net_write_response(&(struct net_write_response){ &h, &body, true, false }, &t);
 	check_lines(&t);
 }
 

@@ -1,6 +1,6 @@
 /* test_net_http.c - heads, framing, and heads written anew. */
 #include <errno.h>
-#include "net_http_forward.h"
+#include "net_http_write.h"
 #include "test.h"
 
 static struct net_head head;
@@ -157,7 +157,10 @@ TEST(the_request_upstream_is_written_anew)
 	ASSERT_OK(net_target_absolute(head.target, &to, &scheme, &e));
 	ASSERT_OK(net_body_of_request(&head, &body, &e));
 	text_init(&t, out, sizeof out);
-	net_forward_request(&head, &to, &body, &t);
+	net_write_request(
+		&(struct net_write_request){
+			.head = &head, .to = &to, .body = &body, .default_port = 80, .via = true },
+		&t);
 	ASSERT_STR(out,
 		"GET /x?y HTTP/1.1\r\nHost: a.test\r\nAccept: */*\r\n"
 		"Via: 1.1 openshell-sandbox\r\nConnection: keep-alive\r\n\r\n");
@@ -176,7 +179,7 @@ TEST(the_response_is_written_anew)
 	ASSERT_OK(net_head_response(raw, sizeof raw - 1, &head, &e));
 	ASSERT_OK(net_body_of_response(&head, false, &body, &e));
 	text_init(&t, out, sizeof out);
-	net_forward_response(&head, &body, true, &t);
+	net_write_response(&(struct net_write_response){ &head, &body, true, false }, &t);
 	ASSERT_STR(out,
 		"HTTP/1.1 200 Fine\r\nX: y\r\nTransfer-Encoding: chunked\r\nConnection: "
 		"close\r\n\r\n");

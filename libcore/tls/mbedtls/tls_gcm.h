@@ -1,0 +1,35 @@
+/* tls_gcm.h - where a faster AES-GCM plugs in (docs/dependencies.md, libipsec-mb).
+ *
+ * mbedTLS treats one block at a time; a program that moves bulk data registers
+ * functions for whole messages with a 12-byte nonce instead.  A program that does
+ * not call tls_gcm_use() neither links nor loads the library.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+
+struct tls_gcm_message {
+	const unsigned char *nonce; /* 12 bytes */
+	const unsigned char *ad;
+	size_t ad_len;
+	const unsigned char *in;
+	unsigned char *out; /* may be in */
+	size_t len;
+	unsigned char *tag; /* written, also when decrypting: the caller compares */
+	size_t tag_len;
+};
+
+struct tls_gcm_ops {
+	void *(*key_new)(const unsigned char *key, unsigned bits); /* NULL: no memory */
+	void (*key_free)(void *key);				   /* wipes */
+	void (*encrypt)(void *key, unsigned bits, const struct tls_gcm_message *m);
+	void (*decrypt)(void *key, unsigned bits, const struct tls_gcm_message *m);
+};
+
+/* ops must live for ever; NULL: portable again, for keys made from now on.  Used by tests, too. */
+void tls_gcm_use(const struct tls_gcm_ops *ops);
+const struct tls_gcm_ops *tls_gcm_used(void);
+
+/* libipsec-mb, when this build has it and the CPU can (AES-NI, carry-less multiplication); else
+ * NULL.  Its manager is made on the first call and kept (0.2 MB). */
+const struct tls_gcm_ops *tls_gcm_ipsec(void);

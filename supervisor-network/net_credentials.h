@@ -1,0 +1,8 @@
+/* net_credentials.h - the leaf's store, shared by the two files of net_credential. */
+#pragma once
+#include "net_credential.h"
+
+struct net_credentials {
+	struct credential_store *store;
+	struct net_injected *idle; /* one is kept: making locked memory takes three system calls */
+};

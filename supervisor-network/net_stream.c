@@ -1,0 +1,180 @@
+#include "net_stream.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "net_limits.h"
+
+struct net_stream {
+	int fd;
+	struct loop *loop;
+	struct loop_io *io;
+	struct tls_stream *tls;
+	struct loop_timer *again; /* decrypted bytes wait although the socket is silent */
+	bool ending;		  /* shut down once TLS has sent what it took */
+	loop_fn fn;
+	void *owner;
+};
+
+/* What TLS took goes on its way; the end behind it. */
+static int flush(struct net_stream *s)
+{
+	struct err e = { 0 };
+	int r = tls_unsent(s->tls) ? tls_flush(s->tls, &e) : 0;
+
+	if (r == 0 && s->ending)
+		(void) shutdown(s->fd, SHUT_WR);
+	return r;
+}
+
+static void on_ready(void *owner, int fd, unsigned ready)
+{
+	struct net_stream *s = owner;
+
+	(void) fd;
+	(void) ready;
+	if (s->tls && tls_is_done(s->tls))
+		(void) flush(s); /* a failure shows in the next read or write */
+	s->fn(s->owner);
+}
+
+static void on_again(void *owner)
+{
+	struct net_stream *s = owner;
+
+	s->fn(s->owner);
+}
+
+int net_stream_new(struct loop *l, int take_fd, loop_fn fn, void *owner, struct net_stream **ret,
+	struct err *e)
+{
+	AUTO_CLOSE int fd = take_fd;
+	struct net_stream *s = malloc(sizeof *s);
+
+	if (!s)
+		return err_set(e, ENOMEM, "stream");
+	*s = (struct net_stream){ .fd = fd, .loop = l, .fn = fn, .owner = owner };
+	if (loop_io_new(l, fd, on_ready, s, &s->io, e) < 0) {
+		free(s);
+		return -e->code;
+	}
+	if (loop_io_watch(s->io, LOOP_READ | LOOP_WRITE | LOOP_EDGE) < 0) {
+		loop_io_free(s->io);
+		free(s);
+		return err_set(e, EIO, "watch a connection");
+	}
+	(void) TAKE_FD(fd);
+	*ret = s;
+	return 0;
+}
+
+void net_stream_free(struct net_stream *s)
+{
+	if (!s)
+		return;
+	loop_timer_free(s->again);
+	loop_io_free(s->io);
+	tls_free(s->tls);
+	(void) close(s->fd);
+	free(s);
+}
+
+int net_stream_serve_tls(struct net_stream *s, struct tls_server *with, const char *host,
+	const char *early, size_t early_len, struct err *e)
+{
+	int r = tls_server_stream(with, s->fd, host, &s->tls, e);
+
+	return r < 0 || early_len == 0 ? r : tls_early(s->tls, early, early_len, e);
+}
+
+int net_stream_use_tls(struct net_stream *s, struct tls_client *with, const char *host,
+	uint16_t port, struct err *e)
+{
+	return tls_client_stream(with, s->fd, host, port, &s->tls, e);
+}
+
+enum tls_step net_stream_handshake(struct net_stream *s, struct err *e)
+{
+	return tls_handshake(s->tls, e);
+}
+
+const struct tls_stream *net_stream_tls(const struct net_stream *s)
+{
+	return s->tls;
+}
+
+static ssize_t read_tls(struct net_stream *s, void *buf, size_t len)
+{
+	struct err e = { 0 };
+	ssize_t n = tls_read(s->tls, buf, len, &e);
+
+	/* It stopped to let others have a turn. */
+	if (n == -EAGAIN && tls_has_input(s->tls)) {
+		if (!s->again && loop_timer_new(s->loop, on_again, s, &s->again, &e) < 0)
+			return -ENOMEM;
+		(void) loop_timer_start(s->again, 0);
+	}
+	return n;
+}
+
+ssize_t net_stream_read(struct net_stream *s, void *buf, size_t len)
+{
+	ssize_t n;
+
+	if (s->tls)
+		return read_tls(s, buf, len);
+	n = recv(s->fd, buf, len, MSG_DONTWAIT);
+	return n < 0 ? -errno : n;
+}
+
+ssize_t net_stream_write(struct net_stream *s, const void *buf, size_t len)
+{
+	struct err e = { 0 };
+	ssize_t n;
+
+	if (s->tls)
+		return tls_write(s->tls, buf, len, &e);
+	n = send(s->fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	return n < 0 ? -errno : n;
+}
+
+void net_stream_end(struct net_stream *s)
+{
+	struct err e = { 0 };
+
+	if (!s->tls) {
+		(void) shutdown(s->fd, SHUT_WR);
+		return;
+	}
+	s->ending = true;
+	if (tls_close(s->tls, &e) == 0)
+		(void) shutdown(s->fd, SHUT_WR);
+}
+
+bool net_stream_drop_input(struct net_stream *s)
+{
+	static char sink[NET_BUFFER];
+	ssize_t n;
+
+	do
+		n = recv(s->fd, sink, sizeof sink, MSG_DONTWAIT);
+	while (n > 0);
+	if (n < 0)
+		return errno == EAGAIN;
+	return s->tls && tls_unsent(s->tls);
+}
+
+bool net_stream_has_input(struct net_stream *s)
+{
+	char byte;
+
+	if (s->tls)
+		return read_tls(s, &byte, 1) != -EAGAIN;
+	return recv(s->fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) >= 0 || errno != EAGAIN;
+}
+
+int net_stream_unwatch(struct net_stream *s)
+{
+	loop_io_free(TAKE_PTR(s->io));
+	return s->fd;
+}

@@ -1,0 +1,91 @@
+"""tls_lab.py - a certificate authority of the test, and TLS origins with good and bad certificates."""
+import contextlib
+import pathlib
+import shutil
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+
+import lab
+
+
+class Authority:
+    """Writes into a directory that sandboxes can't see: ca.pem, and NAME.pem with NAME.key."""
+
+    def __init__(self, name='Test CA'):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix='lab-ca-', dir='/run'))
+        self.ca = self.dir / 'ca.pem'
+        self.serial = 1
+        self.run('ecparam', '-genkey', '-name', 'prime256v1', '-noout', '-out', 'ca.key')
+        self.run('req', '-x509', '-new', '-key', 'ca.key', '-subj', f'/CN={name}', '-days', '30', '-out', 'ca.pem')
+
+    def run(self, *words):
+        return subprocess.run(['openssl', *words], cwd=self.dir, check=True, capture_output=True, timeout=60).stdout
+
+    def issue(self, file, host='origin.test', days=('-days', '30'), digest='-sha256', signer='ca', usage='serverAuth'):
+        self.serial += 1
+        self.run('ecparam', '-genkey', '-name', 'prime256v1', '-noout', '-out', f'{file}.key')
+        self.run('req', '-new', '-key', f'{file}.key', '-subj', f'/CN={host}', '-out', f'{file}.csr')
+        kind = 'IP' if host.replace('.', '').isdigit() else 'DNS'
+        (self.dir / 'ext').write_text(f'subjectAltName={kind}:{host}\nextendedKeyUsage={usage}\n')
+        sign = ['-signkey', f'{file}.key'] if signer is None else ['-CA', f'{signer}.pem', '-CAkey', f'{signer}.key']
+        self.run('x509', '-req', '-in', f'{file}.csr', *sign, '-set_serial', str(self.serial), *days, digest,
+                 '-extfile', 'ext', '-out', f'{file}.pem')
+        return self
+
+    def context(self, file, weak=False, **more):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if weak:
+            context.set_ciphers('ALL:@SECLEVEL=0')
+        context.load_cert_chain(self.dir / f'{file}.pem', self.dir / f'{file}.key')
+        for name, value in more.items():
+            setattr(context, name, value)
+        return context
+
+    def close(self):
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class TlsOrigin(lab.Origin):
+    """lab.Origin over TLS; a handshake takes place in the thread of its connection."""
+
+    def __init__(self, context, address=lab.ORIGIN, port=443, handler=None):
+        self.context = context
+        super().__init__(address, port)
+        if handler:
+            self.RequestHandlerClass = handler
+
+    def finish_request(self, request, client_address):
+        with contextlib.suppress(OSError):
+            request = self.context.wrap_socket(request, server_side=True)
+            super().finish_request(request, client_address)
+            request.unwrap()
+
+
+class RawTls:
+    """Calls fn(connection) for each TLS connection."""
+
+    def __init__(self, context, fn, port=443):
+        self.context, self.fn = context, fn
+        self.socket = socket.create_server((lab.ORIGIN, port), backlog=64)
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                peer, _ = self.socket.accept()
+                threading.Thread(target=self._one, args=(peer,), daemon=True).start()
+
+    def _one(self, peer):
+        with contextlib.suppress(OSError), self.context.wrap_socket(peer, server_side=True) as tls:
+            self.fn(tls)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
