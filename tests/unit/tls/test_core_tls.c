@@ -132,7 +132,9 @@ TEST(end_in_order_is_told_from_a_cut)
 	ASSERT(tls_write(p.s, "last", 4, &e) == 4);
 	ASSERT_OK(tls_close(p.s, &e));
 	ASSERT_EQ(tls_read(p.c, buf, sizeof buf, &e), 4);
+	ASSERT(tls_has_input(p.c)); /* the end */
 	ASSERT_EQ(tls_read(p.c, buf, sizeof buf, &e), 0);
+	ASSERT(!tls_has_input(p.c));
 	ASSERT_EQ(tls_read(p.c, buf, sizeof buf, &e), 0);
 	pair_say(p.c, p.s, "the other direction goes on");
 	ASSERT(tls_write(p.s, "x", 1, &e) < 0);
