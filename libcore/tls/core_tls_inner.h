@@ -52,9 +52,9 @@ struct tls_stream {
 	bool eof, ended, done, closed, resumed, saw_certificate, offered_session;
 	bool client_cert_wanted, name_differs, no_cert;
 	int64_t session_until_s; /* of the session that was offered */
-	int socket_error;  /* errno of recv or send */
-	int later;	   /* mbedTLS's result that is told by the next tls_read() */
-	struct err failed; /* code 0: not failed */
+	int socket_error;	 /* errno of recv or send */
+	int later;		 /* mbedTLS's result that is told by the next tls_read() */
+	struct err failed;	 /* code 0: not failed */
 	enum tls_reason reason;
 
 	/* client side: of the certificate that was refused */

@@ -31,4 +31,5 @@ static int multiply(mbedtls_ecp_group *grp, mbedtls_ecp_point *ret, const mbedtl
 }
 
 #define mbedtls_ecp_mul multiply
+/* NOLINTNEXTLINE(bugprone-suspicious-include): the whole point of this file */
 #include <psa_crypto_ecp.c>
