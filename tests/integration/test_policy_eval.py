@@ -178,7 +178,7 @@ class Documents(PolicyFile, LabTest):
     def test_two_documents_tags_and_nothing(self):
         self.refused('version: 1\n---\nversion: 1\n', 'more than one document')
         self.refused('version: !!int 1\n', 'tags are not allowed')
-        self.refused('', 'the document is not a map')
+        self.refused('', 'a policy is a map that begins with')
         self.refused('- a\n', 'the document is not a map')
 
     def test_large_documents(self):
