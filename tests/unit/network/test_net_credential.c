@@ -83,13 +83,17 @@ TEST(head_is_rewritten_in_place_and_the_rest_is_left)
 {
 	struct net_leaf n = { 0 };
 	struct request q;
+	const char *at;
 
 	give(&n, SECRET);
 	ASSERT_OK(apply(&n, "/v1/x", "X-Key", PH, &q));
 	ASSERT(is(q.head.fields[1].value, SECRET));
 	ASSERT(is(q.head.fields[0].value, "*/*") && is(q.path, "/v1/x") && is(q.query, "a=1"));
+	at = q.head.fields[1].value.at;
 	net_injected_done(&n, q.injected);
-	/* The memory is used again, and was wiped. */
+	/* The memory is kept for the next request, and was wiped. */
+	for (size_t i = 0; i < strlen(SECRET); i++)
+		ASSERT_EQ(at[i], 0);
 	ASSERT_OK(apply(&n, "/v1/x", "X-Key", "Bearer " PH, &q));
 	ASSERT(is(q.head.fields[1].value, "Bearer " SECRET));
 	net_injected_done(&n, q.injected);
