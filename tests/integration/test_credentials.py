@@ -183,6 +183,17 @@ class Refused(LabTest):
             self.assertEqual(origin.requests, [])
         self.assertRefused(got, 'HTTP/1.1 500', 'credential_injection_failed')
 
+    def test_key_of_the_workload_where_ours_is_required(self):
+        required = [entry(value=SECRET, require=True)]
+        for header in ('-H "Authorization: Bearer own-key"', '', '-H "X: $TOKEN" -H "X-Api-Key: own-key"'):
+            with self.subTest(header=header):
+                self.refused(f'curl -sS -i {header} http://origin.test/v1/x', ('"error":"credential_required"',),
+                             entries=required, status=403)
+        with Origin() as origin:
+            got = run(required, sh('curl -sS -H "Authorization: Bearer $TOKEN" http://origin.test/v1/x; '
+                                   'curl -sS -H "Authorization: own" http://origin.test/other'))
+        self.assertEqual([r[2]['Authorization'] for r in origin.requests], [f'Bearer {SECRET}', 'own'], got)
+
     def test_policy_comes_first(self):
         with Origin() as origin:
             got = run([entry(value=SECRET)], sh('curl -sS -i -H "X: $TOKEN" http://origin.test/v1/x'),

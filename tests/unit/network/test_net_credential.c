@@ -11,6 +11,8 @@
 #define SECRET "s3cr3t-value/1"
 
 /* The message that the orchestrator sends, in a memory file. */
+static bool require;
+
 static int bundle(const char *handle, const char *value)
 {
 	Openshell__Ipc__NetCredentialEndpoint ep = OPENSHELL__IPC__NET_CREDENTIAL_ENDPOINT__INIT;
@@ -30,6 +32,7 @@ static int bundle(const char *handle, const char *value)
 	c.value = (ProtobufCBinaryData){ value ? strlen(value) : 0, (uint8_t *) (uintptr_t) value };
 	c.handle = (char *) (uintptr_t) handle;
 	c.identity = (char *) "x";
+	c.require = require;
 	c.endpoints = eps;
 	c.n_endpoints = 1;
 	m.revision = 3;
@@ -190,6 +193,32 @@ TEST(trace_never_carries_a_credential)
 	q.head.fields[1].value = slice("Basic dXNlcjpwYXNz");
 	ASSERT_OK(net_credential_apply(&n, &at, &q.head, &q.path, NULL, &q.injected, &q.why));
 	net_injected_done(&n, q.injected);
+	net_credential_free(&n);
+}
+
+TEST(required_credential_is_the_only_key_that_passes)
+{
+	struct net_leaf n = { 0 };
+	struct request q;
+
+	require = true;
+	give(&n, SECRET);
+	ASSERT_ERR(apply(&n, "/v1/x", "Authorization", "Bearer own-key", &q), EACCES);
+	ASSERT_EQ(q.why.verdict, CREDENTIAL_REQUIRED);
+	ASSERT_STR(q.why.error, "credential_required");
+	ASSERT_ERR(apply(&n, "/v1/x", "X", "no key at all", &q), EACCES);
+	ASSERT_ERR(apply(&n, "/v1/../v1/x", "X", "y", &q), EACCES);
+	ASSERT_OK(apply(&n, "/v2/x", "Authorization", "Bearer own-key", &q)); /* not its endpoint */
+	ASSERT_OK(apply(&n, "/v1/x", "Authorization", "Bearer " PH, &q));
+	net_injected_done(&n, q.injected);
+	/* The placeholder beside a key of the workload's own. */
+	q.head.fields[0] = (struct net_field){ slice("X-Api-Key"), slice("own-key") };
+	q.head.fields[1].value = slice("Bearer " PH);
+	ASSERT_ERR(net_credential_apply(&n,
+			   &(struct net_credential_where){ "api.test", 80, slice("/v1/x") },
+			   &q.head, &q.path, NULL, &q.injected, &q.why),
+		EACCES);
+	ASSERT(is(q.head.fields[1].value, "Bearer " PH));
 	net_credential_free(&n);
 }
 
