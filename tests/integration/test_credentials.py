@@ -394,6 +394,46 @@ class Hidden(LabTest):
                     found.append(value)
         return found
 
+    LOOK = '''
+import os
+mine, seen = set(), []
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    files = [f"/proc/{pid}/{n}" for n in ("environ", "mem", "maps", "cmdline")]
+    try:
+        files += [f"/proc/{pid}/fd/{n}" for n in os.listdir(f"/proc/{pid}/fd")]
+    except OSError:
+        pass
+    for path in files:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        except OSError:
+            continue
+        seen.append(path)
+        try:
+            if b"q7Zc-Sec" + b"ret-4411" in os.read(fd, 1 << 20):
+                print("FOUND", path, flush=True)
+        except OSError:
+            pass
+        os.close(fd)
+for path in os.environ["LOOK_AT"].split():
+    try:
+        os.open(path, os.O_RDONLY)
+        print("OPENED", path)
+    except OSError as e:
+        print("refused", path, e.errno)
+print("looked at", len(seen))
+'''
+
+    def test_workload_that_looks_for_it_finds_nothing(self):
+        with start([entry(from_env='MY_SECRET')], ['/usr/bin/python3', '-c', self.LOOK],
+                   env={'MY_SECRET': SECRET, 'LOOK_AT': '/proc/1/environ'},
+                   args=('--env', 'LOOK_AT')) as box:
+            got = box.finish()
+        self.assertEqual(got.code, 0, got)
+        self.assertRegex(got.out, r'looked at [1-9]')
+        self.assertNotIn('FOUND', got.out)
+        self.assertNotIn('OPENED', got.out)
+
     def test_events_of_refusals_name_no_placeholder_and_no_query(self):
         log = f'/run/lab-log-{os.getpid()}'
         self.addCleanup(lambda: os.path.exists(log) and os.unlink(log))
