@@ -232,11 +232,16 @@ static int target_part(struct net_injected *i, rewrite_fn fn, struct net_slice *
 	return adopt(i, from, s);
 }
 
-static void note_basic(struct net_injected *i, const struct net_field *f, size_t n_before)
+static bool is_injected(const struct net_injected *i, struct net_slice value)
+{
+	return i && value.at >= i->text.at && value.at < i->text.at + i->text.len;
+}
+
+static void note_basic(struct net_injected *i, const struct net_field *f)
 {
 	size_t at = 6;
 
-	if (i->use.n_used == n_before || f->value.len < 7 || !text_ieq(f->value.at, 6, "basic ", 6))
+	if (!is_injected(i, f->value) || f->value.len < 7 || !text_ieq(f->value.at, 6, "basic ", 6))
 		return;
 	while (at < f->value.len && f->value.at[at] == ' ')
 		at++;
@@ -245,7 +250,7 @@ static void note_basic(struct net_injected *i, const struct net_field *f, size_t
 
 static int field(struct net_injected *i, struct net_field *f)
 {
-	size_t from = i->text.len, used = i->use.n_used;
+	size_t from = i->text.len;
 
 	if (spells_marker(f))
 		return credential_refuse_marker(&i->use, CREDENTIAL_MARKER, CREDENTIAL_MARKER_LEN);
@@ -254,7 +259,7 @@ static int field(struct net_injected *i, struct net_field *f)
 			f->value.len, &i->text) < 0 ||
 		adopt(i, from, &f->value) < 0)
 		return -EACCES;
-	note_basic(i, f, used);
+	note_basic(i, f);
 	return 0;
 }
 
@@ -280,11 +285,6 @@ static bool is_key_field(struct net_slice name)
 		if (net_slice_ieq(name, names[i]))
 			return true;
 	return false;
-}
-
-static bool is_injected(const struct net_injected *i, struct net_slice value)
-{
-	return i && value.at >= i->text.at && value.at < i->text.at + i->text.len;
 }
 
 /* Where a credential is required, one must be there, and nothing that could take its place. */

@@ -334,6 +334,28 @@ TEST(body_is_rewritten_and_its_secret_scrubbed_from_the_answer)
 	net_credential_free(&n);
 }
 
+TEST(basic_is_scrubbed_also_when_its_value_was_used_before)
+{
+	struct net_leaf n = { 0 };
+	struct request q;
+	struct credential_scrub *scrub = NULL;
+	/* printf 'u:%s' openshell:resolve:env:s..._TOKEN | base64 -w0, and the same of the value */
+	static const char in[] =
+		"Basic dTpvcGVuc2hlbGw6cmVzb2x2ZTplbnY6czAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVm"
+		"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWZfVE9LRU4=";
+	char out[] = "dTpwbGFpbi12YWx1ZQ==";
+	struct err e = { 0 };
+
+	give(&n, "plain-value");
+	ASSERT_OK(apply(&n, "/v1/" PH, "Authorization", in, &q));
+	ASSERT(is(q.head.fields[1].value, "Basic dTpwbGFpbi12YWx1ZQ=="));
+	ASSERT_OK(net_injected_scrub(q.injected, &scrub, &e));
+	ASSERT_EQ(credential_scrub_text(scrub, out, strlen(out)), 1);
+	credential_scrub_free(scrub);
+	net_injected_done(&n, q.injected);
+	net_credential_free(&n);
+}
+
 TEST(parts_that_do_not_fit_are_refused)
 {
 	static char value[CREDENTIAL_VALUE_MAX + 1];
