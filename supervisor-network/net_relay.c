@@ -21,6 +21,7 @@
 struct net_exchange {
 	struct net_carry request, response;
 	struct net_bytes to_up, to_client;
+	bool told;	       /* bytes of an answer are with the client */
 	bool reused, repeated; /* over a kept connection; sent a second time */
 	bool any_response, head_done, upstream_eof, upstream_close, close_after, up_broken;
 	bool is_head, is_safe, old_client, upgrade, switched;
@@ -416,20 +417,33 @@ static int response_body(struct net_exchange *x, struct err *e)
 	return used > 0 || x->to_client.len > before || x->response.done;
 }
 
-/* Take what was read one step further.  1 progress, 0 needs more, negative malformed. */
+/* Take what was read as far as it goes, so that head and body leave together.  1 progress, 0 needs
+ * more, negative malformed. */
 static int digest(struct net_exchange *x, struct err *e)
 {
-	if (!x->head_done)
-		return response_head(x, e);
-	return x->response.done ? 0 : response_body(x, e);
+	int progress = 0, r = 1;
+
+	if (!x->head_done) {
+		r = response_head(x, e);
+		if (r <= 0 || !x->head_done)
+			return r; /* an interim response leaves at once */
+		progress = 1;
+	}
+	while (r > 0 && !x->response.done && (x->in_len || x->response.read)) {
+		r = response_body(x, e);
+		progress |= r > 0;
+	}
+	return r < 0 ? r : progress;
 }
 
 /* Response towards the client.  1 progress, 0 waits, negative failed. */
 static int pump_down(struct net_client *c, struct err *e)
 {
 	struct net_exchange *x = c->exchange;
+	bool pending = x->to_client.len > 0;
 	int r = flush(c->stream, &x->to_client), got;
 
+	x->told |= pending && (r > 0 || x->to_client.sent);
 	if (r < 0)
 		return err_set(e, ECONNABORTED, "send the response: %s", strerror(-r));
 	if (r == 0 || (x->head_done && x->response.done))
@@ -466,11 +480,10 @@ static bool retry(struct net_client *c)
 static void fail(struct net_client *c, const struct err *why)
 {
 	struct net_exchange *x = c->exchange;
-	bool begun = x->head_done || x->informational || x->to_client.sent;
 	bool ours = why->code == ECONNABORTED;
 	char detail[512];
 
-	if (begun || ours) {
+	if (x->told || ours) {
 		net_client_free(c); /* a cut connection is the only way to say it now */
 		return;
 	}
@@ -502,7 +515,7 @@ void net_relay_late(struct net_client *c)
 	struct net_exchange *x = c->exchange;
 	char detail[512];
 
-	if (x->head_done || x->informational) {
+	if (x->told) {
 		net_client_free(c);
 		return;
 	}
