@@ -218,6 +218,7 @@ static void fill(const struct orch_credential_source *from, const struct credent
 	it->read.prefix = s->prefix;
 	it->credential.name = s->name;
 	it->credential.expires_at_ms = s->expires_at_ms;
+	it->credential.require = s->require;
 	set_identity(s, it);
 	if (set_endpoints(s, it) < 0)
 		(void) err_set(&e, ENOMEM, "out of memory");

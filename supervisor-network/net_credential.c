@@ -33,6 +33,20 @@ static uint64_t wall_ms(void)
 
 /* ---- refusals ---- */
 
+static int refuse_required(struct net_credential_refusal *ret)
+{
+	*ret = (struct net_credential_refusal){ .verdict = CREDENTIAL_REQUIRED,
+		.status = 403,
+		.error = "credential_required",
+		.detail = "This request endpoint takes the sandbox's own credential only",
+		.engine = "credential-binding" };
+	(void) snprintf(ret->reason, sizeof ret->reason, "%s",
+		"a credential with `require: true` belongs to this endpoint: send the placeholder "
+		"from "
+		"the environment, and no key of another kind");
+	return -EACCES;
+}
+
 static int refuse(
 	const struct credential_use *u, const char *reason, struct net_credential_refusal *ret)
 {
@@ -64,7 +78,7 @@ static void member(struct text *t, const char *name, const char *value)
 
 void net_credential_answer(const struct net_credential_refusal *r, bool in_tunnel, struct text *t)
 {
-	bool renamed = !in_tunnel && r->verdict != CREDENTIAL_ELSEWHERE;
+	bool renamed = !in_tunnel && r->status != 403;
 	char body[BODY_MAX];
 	struct text b;
 
@@ -218,11 +232,16 @@ static int target_part(struct net_injected *i, rewrite_fn fn, struct net_slice *
 	return adopt(i, from, s);
 }
 
-static void note_basic(struct net_injected *i, const struct net_field *f, size_t n_before)
+static bool is_injected(const struct net_injected *i, struct net_slice value)
+{
+	return i && value.at >= i->text.at && value.at < i->text.at + i->text.len;
+}
+
+static void note_basic(struct net_injected *i, const struct net_field *f)
 {
 	size_t at = 6;
 
-	if (i->use.n_used == n_before || f->value.len < 7 || !text_ieq(f->value.at, 6, "basic ", 6))
+	if (!is_injected(i, f->value) || f->value.len < 7 || !text_ieq(f->value.at, 6, "basic ", 6))
 		return;
 	while (at < f->value.len && f->value.at[at] == ' ')
 		at++;
@@ -231,7 +250,7 @@ static void note_basic(struct net_injected *i, const struct net_field *f, size_t
 
 static int field(struct net_injected *i, struct net_field *f)
 {
-	size_t from = i->text.len, used = i->use.n_used;
+	size_t from = i->text.len;
 
 	if (spells_marker(f))
 		return credential_refuse_marker(&i->use, CREDENTIAL_MARKER, CREDENTIAL_MARKER_LEN);
@@ -240,7 +259,7 @@ static int field(struct net_injected *i, struct net_field *f)
 			f->value.len, &i->text) < 0 ||
 		adopt(i, from, &f->value) < 0)
 		return -EACCES;
-	note_basic(i, f, used);
+	note_basic(i, f);
 	return 0;
 }
 
@@ -254,6 +273,45 @@ static int rewrite(
 		if (h->fields[k].value.len && field(i, &h->fields[k]) < 0)
 			return -EACCES;
 	return 0;
+}
+
+/* Fields that carry keys; one of these that nothing was put into is a key of the workload's own. */
+static bool is_key_field(struct net_slice name)
+{
+	static const char *const names[] = { "authorization", "x-api-key", "api-key", "apikey",
+		"x-goog-api-key", "x-auth-token", "x-auth-key", "private-token", "x-access-token" };
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (net_slice_ieq(name, names[i]))
+			return true;
+	return false;
+}
+
+/* Where a credential is required, one must be there, and nothing that could take its place. */
+static bool is_satisfied(
+	const struct net_leaf *n, const struct net_head *h, const struct net_injected *i)
+{
+	bool there = false;
+
+	for (size_t k = 0; i && k < i->use.n_used; k++)
+		there |= credential_value_is_required(store_of(n), i->use.used[k]);
+	for (size_t k = 0; k < h->n_fields; k++)
+		if (is_key_field(h->fields[k].name) && !is_injected(i, h->fields[k].value))
+			return false;
+	return there;
+}
+
+static bool is_required(struct net_leaf *n, const struct net_credential_where *at)
+{
+	char path[NET_PATH_MAX + 1];
+	struct net_credential_refusal why;
+	struct credential_use u;
+
+	if (!net_credential_covers(n, at->host, at->port))
+		return false;
+	/* A path that can't be compared is refused where a credential belongs to the host at all. */
+	return place(n, at, path, sizeof path, &u, &why) < 0 ||
+		credential_store_requires(store_of(n), &u.at);
 }
 
 /* Ready to write; *inj is made when it is NULL. */
@@ -277,12 +335,13 @@ int net_credential_apply(struct net_leaf *n, const struct net_credential_where *
 {
 	struct net_slice path_before = *path, query_before = query ? *query : *path;
 	struct net_injected *i = NULL;
-	bool saved;
+	bool saved, required;
 	int r;
 
 	*ret = NULL;
+	required = is_required(n, at);
 	if (!has_work(h, path, query))
-		return 0;
+		return required ? refuse_required(why) : 0;
 	r = prepare(n, at, &i, why);
 	saved = r == 0;
 	if (saved)
@@ -296,6 +355,8 @@ int net_credential_apply(struct net_leaf *n, const struct net_credential_where *
 			"the answer to TRACE repeats the request, and with it the credential; use "
 			"another method",
 			why);
+	if (r == 0 && required && !is_satisfied(n, h, i))
+		r = refuse_required(why);
 	if (r == 0) {
 		*ret = i;
 		return 0;

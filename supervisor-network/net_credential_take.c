@@ -20,7 +20,8 @@ static int fill(const Openshell__Ipc__NetCredential *from, struct credential_end
 		.identity = from->identity,
 		.expires_at_ms = from->expires_at_ms,
 		.endpoints = endpoints,
-		.n_endpoints = from->n_endpoints };
+		.n_endpoints = from->n_endpoints,
+		.require = from->require };
 	for (size_t i = 0; i < from->n_endpoints; i++) {
 		const Openshell__Ipc__NetCredentialEndpoint *ep = from->endpoints[i];
 

@@ -62,6 +62,7 @@ struct credential_spec {
 	uint64_t expires_at_ms; /* 0 = never */
 	const struct credential_endpoint *endpoints;
 	size_t n_endpoints;
+	bool require; /* requests to its endpoints must carry it */
 };
 
 int credential_store_new(struct credential_store **ret, struct err *e);
@@ -84,6 +85,7 @@ enum credential_verdict {
 	CREDENTIAL_ELSEWHERE,	/* bound to other endpoints: 403 */
 	CREDENTIAL_UNAVAILABLE, /* unknown, expired, revoked, or not usable in that place: 500 */
 	CREDENTIAL_MISPLACED,	/* a marker where none is replaced: 500 */
+	CREDENTIAL_REQUIRED,	/* the request came with a key of its own, or none: 403 */
 };
 
 /* Where the request goes. */
@@ -100,6 +102,11 @@ struct credential_where {
 enum credential_verdict credential_resolve(const struct credential_store *s,
 	const struct credential_where *at, const char *tail, size_t len,
 	const struct credential_value **ret, const char **ret_why);
+/* Must a request there carry one of the credentials that require it? */
+bool credential_store_requires(const struct credential_store *s, const struct credential_where *at);
+/* Is this value one of theirs? */
+bool credential_value_is_required(
+	const struct credential_store *s, const struct credential_value *v);
 const char *credential_value_bytes(const struct credential_value *v);
 size_t credential_value_len(const struct credential_value *v);
 

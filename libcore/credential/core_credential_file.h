@@ -26,6 +26,7 @@ struct credential_source {
 	char *text;  /* value, variable or path; NULL for a command */
 	char **argv; /* NULL-terminated */
 	uint64_t expires_at_ms;
+	bool require;
 	struct credential_endpoint *endpoints; /* strings owned */
 	size_t n_endpoints;
 	unsigned line, column; /* of what origin names */

@@ -118,6 +118,15 @@ static void set_expiry(struct reader *r, const struct node *n, struct credential
 			"expires_at is no point in time");
 }
 
+static void set_require(struct reader *r, const struct node *n, struct credential_source *s)
+{
+	bool yes = n->kind == NODE_SCALAR && n->plain && strcmp(n->text, "true") == 0;
+
+	if (!yes && (n->kind != NODE_SCALAR || !n->plain || strcmp(n->text, "false") != 0))
+		complain(r, n, "C04", NULL, "require must be true or false");
+	s->require = yes;
+}
+
 /* ---- where the value comes from ---- */
 
 static void set_argv(struct reader *r, const struct node *n, struct credential_source *s)
@@ -279,6 +288,7 @@ static const struct field {
 	{ "endpoints", set_endpoints, -1 },
 	{ "expires_at", set_expiry, -1 },
 	{ "prefix", set_prefix, -1 },
+	{ "require", set_require, -1 },
 };
 #define N_FIELDS (sizeof fields / sizeof *fields)
 
@@ -323,7 +333,7 @@ static void read_one(struct reader *r, const struct node *n, struct credential_s
 		if (!f) {
 			unknown(r, key,
 				"a credential has name, value, from_env, from_file, from_command, "
-				"endpoints, expires_at and prefix");
+				"endpoints, expires_at, prefix and require");
 			continue;
 		}
 		if (seen[f - fields]) {

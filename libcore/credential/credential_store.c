@@ -30,6 +30,7 @@ struct track { /* one name, as long as it means the same credential */
 	char handle[CREDENTIAL_HANDLE_LEN + 1];
 	struct bound *bound;
 	size_t n_bound;
+	bool require;
 	uint64_t revisions[CREDENTIAL_REVISIONS_MAX]; /* newest first */
 	size_t n_revisions;
 	struct past past[CREDENTIAL_GENERATIONS_MAX]; /* newest first */
@@ -174,6 +175,7 @@ static int track_new(const struct credential_spec *c, struct track **ret, struct
 	if (!t->name || !t->identity || !t->bound)
 		return err_set(e, ENOMEM, "credentials");
 	(void) memcpy(t->handle, c->handle, strlen(c->handle));
+	t->require = c->require && c->n_endpoints;
 	for (size_t i = 0; i < c->n_endpoints; i++) {
 		t->n_bound = i + 1;
 		if (bind_endpoint(&t->bound[i], &c->endpoints[i], e) < 0)
@@ -326,6 +328,24 @@ static bool is_for(const struct track *t, const struct credential_where *w)
 			policy_glob_match(t->bound[i].glob, w->path, w->path_len) == 1)
 			return true;
 	return t->n_bound == 0;
+}
+
+bool credential_store_requires(const struct credential_store *s, const struct credential_where *at)
+{
+	for (size_t i = 0; s && i < s->n; i++)
+		if (s->tracks[i]->require && is_for(s->tracks[i], at))
+			return true;
+	return false;
+}
+
+bool credential_value_is_required(
+	const struct credential_store *s, const struct credential_value *v)
+{
+	for (size_t i = 0; s && i < s->n; i++)
+		for (size_t j = 0; s->tracks[i]->require && j < s->tracks[i]->n_past; j++)
+			if (v == &s->tracks[i]->past[j].value)
+				return true;
+	return false;
 }
 
 /* ---- what ---- */

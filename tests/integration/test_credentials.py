@@ -162,7 +162,7 @@ class Refused(LabTest):
     def test_placeholders_that_do_not_resolve_or_stand_elsewhere(self):
         canonical = 'openshell:resolve:env:'
         for request in (f'-H "X: {canonical}TOKEN"', f'-H "X: {canonical}v1_TOKEN"', f'-H "X: {canonical}OTHER"',
-                        f'-H "X: {canonical}"', '-H "X: a b $TOKEN"', '-H "$TOKEN: a"', '-X TRACE -H "X: $TOKEN"',
+                        f'-H "X: {canonical}"', '-H "X: a b $TOKEN"', '-H "$TOKEN: a"',
                         '-H "X: key=$TOKEN,$TOKEN"', '-H "X: sk-OPENSHELL-RESOLVE-ENV-TOKEN"',
                         '-H "Cookie: x$TOKEN"'):
             with self.subTest(request=request):
@@ -182,6 +182,24 @@ class Refused(LabTest):
                                           'http://origin.test/v1/x'])
             self.assertEqual(origin.requests, [])
         self.assertRefused(got, 'HTTP/1.1 500', 'credential_injection_failed')
+
+    def test_trace(self):
+        with Origin() as origin:
+            got = run([entry(value=SECRET)], sh('curl -sS -i -X TRACE -H "X: $TOKEN" http://origin.test/v1/x'))
+        self.assertEqual(origin.requests, [], got)
+        self.assertRefused(got, 'TRACE')
+        self.assertRegex(got.out, r'^HTTP/1.1 (400|403|405|500) ', got)
+
+    def test_key_of_the_workload_where_ours_is_required(self):
+        required = [entry(value=SECRET, require=True)]
+        for header in ('-H "Authorization: Bearer own-key"', '', '-H "X: $TOKEN" -H "X-Api-Key: own-key"'):
+            with self.subTest(header=header):
+                self.refused(f'curl -sS -i {header} http://origin.test/v1/x', ('"error":"credential_required"',),
+                             entries=required, status=403)
+        with Origin() as origin:
+            got = run(required, sh('curl -sS -H "Authorization: Bearer $TOKEN" http://origin.test/v1/x; '
+                                   'curl -sS -H "Authorization: own" http://origin.test/other'))
+        self.assertEqual([r[2]['Authorization'] for r in origin.requests], [f'Bearer {SECRET}', 'own'], got)
 
     def test_policy_comes_first(self):
         with Origin() as origin:
@@ -382,6 +400,46 @@ class Hidden(LabTest):
                 if SECRET.encode() in data:
                     found.append(value)
         return found
+
+    LOOK = '''
+import os
+mine, seen = set(), []
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    files = [f"/proc/{pid}/{n}" for n in ("environ", "mem", "maps", "cmdline")]
+    try:
+        files += [f"/proc/{pid}/fd/{n}" for n in os.listdir(f"/proc/{pid}/fd")]
+    except OSError:
+        pass
+    for path in files:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        except OSError:
+            continue
+        seen.append(path)
+        try:
+            if b"q7Zc-Sec" + b"ret-4411" in os.read(fd, 1 << 20):
+                print("FOUND", path, flush=True)
+        except OSError:
+            pass
+        os.close(fd)
+for path in os.environ["LOOK_AT"].split():
+    try:
+        os.open(path, os.O_RDONLY)
+        print("OPENED", path)
+    except OSError as e:
+        print("refused", path, e.errno)
+print("looked at", len(seen))
+'''
+
+    def test_workload_that_looks_for_it_finds_nothing(self):
+        with start([entry(from_env='MY_SECRET')], ['/usr/bin/python3', '-c', self.LOOK],
+                   env={'MY_SECRET': SECRET, 'LOOK_AT': '/proc/1/environ'},
+                   args=('--env', 'LOOK_AT')) as box:
+            got = box.finish()
+        self.assertEqual(got.code, 0, got)
+        self.assertRegex(got.out, r'looked at [1-9]')
+        self.assertNotIn('FOUND', got.out)
+        self.assertNotIn('OPENED', got.out)
 
     def test_events_of_refusals_name_no_placeholder_and_no_query(self):
         log = f'/run/lab-log-{os.getpid()}'

@@ -98,6 +98,7 @@ TEST(problems_have_code_and_line)
 	bad("- name: A\n  value: \"s3cret\\nx\"\n" EP, "C07", 2, "line break");
 	bad("- name: A\n  value: openshell:resolve:env:s3cret\n" EP, "C07", 2, "placeholder");
 	bad("- name: A\n  value: x\n  prefix: a/b\n" EP, "C04", 3, "prefix");
+	bad("- name: A\n  value: x\n  require: maybe\n" EP, "C04", 3, "true or false");
 	bad("- name: A\n  value: x\n  expires_at: 2030-02-30T00:00:00Z\n" EP, "C05", 3,
 		"point in time");
 	bad("- name: A\n  from_file: x\n" EP, "C06", 2, "from_file");

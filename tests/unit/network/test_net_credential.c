@@ -11,6 +11,8 @@
 #define SECRET "s3cr3t-value/1"
 
 /* The message that the orchestrator sends, in a memory file. */
+static bool require;
+
 static int bundle(const char *handle, const char *value)
 {
 	Openshell__Ipc__NetCredentialEndpoint ep = OPENSHELL__IPC__NET_CREDENTIAL_ENDPOINT__INIT;
@@ -30,6 +32,7 @@ static int bundle(const char *handle, const char *value)
 	c.value = (ProtobufCBinaryData){ value ? strlen(value) : 0, (uint8_t *) (uintptr_t) value };
 	c.handle = (char *) (uintptr_t) handle;
 	c.identity = (char *) "x";
+	c.require = require;
 	c.endpoints = eps;
 	c.n_endpoints = 1;
 	m.revision = 3;
@@ -83,13 +86,17 @@ TEST(head_is_rewritten_in_place_and_the_rest_is_left)
 {
 	struct net_leaf n = { 0 };
 	struct request q;
+	const char *at;
 
 	give(&n, SECRET);
 	ASSERT_OK(apply(&n, "/v1/x", "X-Key", PH, &q));
 	ASSERT(is(q.head.fields[1].value, SECRET));
 	ASSERT(is(q.head.fields[0].value, "*/*") && is(q.path, "/v1/x") && is(q.query, "a=1"));
+	at = q.head.fields[1].value.at;
 	net_injected_done(&n, q.injected);
-	/* The memory is used again, and was wiped. */
+	/* The memory is kept for the next request, and was wiped. */
+	for (size_t i = 0; i < strlen(SECRET); i++)
+		ASSERT_EQ(at[i], 0);
 	ASSERT_OK(apply(&n, "/v1/x", "X-Key", "Bearer " PH, &q));
 	ASSERT(is(q.head.fields[1].value, "Bearer " SECRET));
 	net_injected_done(&n, q.injected);
@@ -186,6 +193,32 @@ TEST(trace_never_carries_a_credential)
 	q.head.fields[1].value = slice("Basic dXNlcjpwYXNz");
 	ASSERT_OK(net_credential_apply(&n, &at, &q.head, &q.path, NULL, &q.injected, &q.why));
 	net_injected_done(&n, q.injected);
+	net_credential_free(&n);
+}
+
+TEST(required_credential_is_the_only_key_that_passes)
+{
+	struct net_leaf n = { 0 };
+	struct request q;
+
+	require = true;
+	give(&n, SECRET);
+	ASSERT_ERR(apply(&n, "/v1/x", "Authorization", "Bearer own-key", &q), EACCES);
+	ASSERT_EQ(q.why.verdict, CREDENTIAL_REQUIRED);
+	ASSERT_STR(q.why.error, "credential_required");
+	ASSERT_ERR(apply(&n, "/v1/x", "X", "no key at all", &q), EACCES);
+	ASSERT_ERR(apply(&n, "/v1/../v1/x", "X", "y", &q), EACCES);
+	ASSERT_OK(apply(&n, "/v2/x", "Authorization", "Bearer own-key", &q)); /* not its endpoint */
+	ASSERT_OK(apply(&n, "/v1/x", "Authorization", "Bearer " PH, &q));
+	net_injected_done(&n, q.injected);
+	/* The placeholder beside a key of the workload's own. */
+	q.head.fields[0] = (struct net_field){ slice("X-Api-Key"), slice("own-key") };
+	q.head.fields[1].value = slice("Bearer " PH);
+	ASSERT_ERR(net_credential_apply(&n,
+			   &(struct net_credential_where){ "api.test", 80, slice("/v1/x") },
+			   &q.head, &q.path, NULL, &q.injected, &q.why),
+		EACCES);
+	ASSERT(is(q.head.fields[1].value, "Bearer " PH));
 	net_credential_free(&n);
 }
 
@@ -298,6 +331,28 @@ TEST(body_is_rewritten_and_its_secret_scrubbed_from_the_answer)
 	ASSERT_ERR(net_credential_body(&n, &at, &body, &t, &injected, &why), EACCES);
 	credential_scrub_free(scrub);
 	net_injected_done(&n, injected);
+	net_credential_free(&n);
+}
+
+TEST(basic_is_scrubbed_also_when_its_value_was_used_before)
+{
+	struct net_leaf n = { 0 };
+	struct request q;
+	struct credential_scrub *scrub = NULL;
+	/* printf 'u:%s' openshell:resolve:env:s..._TOKEN | base64 -w0, and the same of the value */
+	static const char in[] =
+		"Basic dTpvcGVuc2hlbGw6cmVzb2x2ZTplbnY6czAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVm"
+		"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWZfVE9LRU4=";
+	char out[] = "dTpwbGFpbi12YWx1ZQ==";
+	struct err e = { 0 };
+
+	give(&n, "plain-value");
+	ASSERT_OK(apply(&n, "/v1/" PH, "Authorization", in, &q));
+	ASSERT(is(q.head.fields[1].value, "Basic dTpwbGFpbi12YWx1ZQ=="));
+	ASSERT_OK(net_injected_scrub(q.injected, &scrub, &e));
+	ASSERT_EQ(credential_scrub_text(scrub, out, strlen(out)), 1);
+	credential_scrub_free(scrub);
+	net_injected_done(&n, q.injected);
 	net_credential_free(&n);
 }
 
