@@ -27,7 +27,9 @@ static const char *const names[FILES] = { "openshell-ca.pem", "ca-bundle.pem",
 
 struct orch_tls {
 	struct tls_authority *authority;
-	struct tls_bundle *roots; /* what upstreams are verified with */
+	struct tls_bundle
+		*bundle;  /* what upstreams are verified with, and behind it the authority */
+	size_t roots_len; /* bytes of the former */
 	char *directory;
 	char *path[FILES];
 	bool own_directory; /* ours alone: removed at the end */
@@ -57,7 +59,7 @@ static int add_system(struct orch_tls *t, struct err *e)
 
 		if (read_file(system_bundles[i], &text, &len, &why) < 0)
 			continue;
-		if (tls_bundle_add(t->roots, text, len, &added, NULL, e) < 0)
+		if (tls_bundle_add(t->bundle, text, len, &added, NULL, e) < 0)
 			return -e->code;
 		if (added)
 			return 0;
@@ -73,7 +75,7 @@ static int add_extra(struct orch_tls *t, const char *path, struct err *e)
 	if (!path)
 		return 0;
 	if (read_file(path, &text, &len, e) < 0 ||
-		tls_bundle_add(t->roots, text, len, &added, &skipped, e) < 0)
+		tls_bundle_add(t->bundle, text, len, &added, &skipped, e) < 0)
 		return err_set(
 			e, EINVAL, "--upstream-ca %.200s can't be used; give a PEM file", path);
 	if (!added || skipped)
@@ -87,15 +89,19 @@ static int add_extra(struct orch_tls *t, const char *path, struct err *e)
 
 static int gather(struct orch_tls *t, const char *extra, struct err *e)
 {
-	size_t len;
+	const char *ca;
 
-	if (tls_bundle_new(&t->roots, e) < 0 || add_system(t, e) < 0 || add_extra(t, extra, e) < 0)
+	if (tls_bundle_new(&t->bundle, e) < 0 || add_system(t, e) < 0 || add_extra(t, extra, e) < 0)
 		return -e->code;
-	(void) tls_bundle_pem(t->roots, &len);
-	return len ? 0
-		   : err_set(e, ENOENT,
-			     "no trusted certificates on this machine; install ca-certificates, or "
-			     "give --upstream-ca FILE");
+	(void) tls_bundle_pem(t->bundle, &t->roots_len);
+	if (t->roots_len == 0)
+		return err_set(e, ENOENT,
+			"no trusted certificates on this machine; install ca-certificates, or give "
+			"--upstream-ca FILE");
+	if (tls_authority_new(&t->authority, e) < 0)
+		return -e->code;
+	ca = tls_authority_pem(t->authority);
+	return tls_bundle_add(t->bundle, ca, strlen(ca), NULL, NULL, e);
 }
 
 /* ---- the directory ---- */
@@ -186,17 +192,13 @@ static int write_file(struct orch_tls *t, enum file f, const void *bytes, size_t
 
 static int write_bundle(struct orch_tls *t, struct err *e)
 {
-	AUTO(tls_bundle_free) struct tls_bundle *all = NULL;
-	const char *ca = tls_authority_pem(t->authority), *pem;
 	AUTO_FREE unsigned char *java = NULL;
+	const char *pem;
 	size_t len;
 
-	pem = tls_bundle_pem(t->roots, &len);
-	if (tls_bundle_new(&all, e) < 0 || tls_bundle_add(all, pem, len, NULL, NULL, e) < 0 ||
-		tls_bundle_add(all, ca, strlen(ca), NULL, NULL, e) < 0)
-		return -e->code;
-	pem = tls_bundle_pem(all, &len);
-	if (write_file(t, FILE_BUNDLE, pem, len, e) < 0 || tls_bundle_java(all, &java, &len, e) < 0)
+	pem = tls_bundle_pem(t->bundle, &len);
+	if (write_file(t, FILE_BUNDLE, pem, len, e) < 0 ||
+		tls_bundle_java(t->bundle, &java, &len, e) < 0)
 		return -e->code;
 	return write_file(t, FILE_JAVA, java, len, e);
 }
@@ -270,8 +272,7 @@ int orch_tls_new(const struct orch_tls_config *c, struct orch_tls **ret, struct 
 	if (!t)
 		return err_set(e, ENOMEM, "certificate authority");
 	t->lock = -1;
-	if (tls_setup(e) < 0 || gather(t, c->extra, e) < 0 ||
-		tls_authority_new(&t->authority, e) < 0 || enter_directory(t, c, e) < 0 ||
+	if (tls_setup(e) < 0 || gather(t, c->extra, e) < 0 || enter_directory(t, c, e) < 0 ||
 		write_files(t, e) < 0)
 		return -e->code;
 	*ret = TAKE_PTR(t);
@@ -292,7 +293,7 @@ void orch_tls_free(struct orch_tls *t)
 	for (size_t i = 0; i < t->n_variables; i++)
 		free(t->variables[i].value);
 	free(t->directory);
-	tls_bundle_free(t->roots);
+	tls_bundle_free(t->bundle);
 	tls_authority_free(t->authority);
 	free(t);
 }
@@ -329,7 +330,7 @@ int orch_tls_key_fd(const struct orch_tls *t, int *ret, struct err *e)
 int orch_tls_roots_fd(const struct orch_tls *t, int *ret, struct err *e)
 {
 	size_t len;
-	const char *pem = tls_bundle_pem(t->roots, &len);
+	const char *pem = tls_bundle_pem(t->bundle, &len);
 
-	return fd_sealed_new("openshell-roots", pem, len, ret, e);
+	return fd_sealed_new("openshell-roots", pem, t->roots_len, ret, e);
 }

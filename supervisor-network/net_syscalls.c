@@ -40,7 +40,7 @@ const struct confine_call net_syscalls[] = {
 	{ "madvise", "memory" },
 	{ "mlock", "credentials stay out of swap" },
 	{ "brk", "memory" },
-	{ "getrandom", "DNS query ids" },
+	{ "getrandom", "DNS query ids, TLS" },
 	{ "clock_gettime", "deadlines, where the vDSO is off" },
 	{ "gettimeofday", "c-ares, where the vDSO is off" },
 	{ "futex", "the C library" },

@@ -39,7 +39,7 @@
 #define TLS_EARLY_BYTES_MAX \
 	(64 * 1024)		 /* bytes that the owner had read before the stream was made */
 #define TLS_CERTIFICATES_MAX 256 /* minted certificates kept; least recently used goes */
-#define TLS_MINT_BURST 256	 /* certificates minted at once ... */
+#define TLS_MINT_BURST 320	 /* certificates minted at once ... */
 #define TLS_MINT_PER_S 50	 /* ... and per second in the long run */
 #define TLS_SESSIONS_MAX 256	 /* upstream sessions kept; least recently used goes */
 #define TLS_SESSION_S (60 * 60)	 /* seconds an upstream session or a client's ticket may be used */

@@ -134,7 +134,7 @@ int tls_bundle_new(struct tls_bundle **ret, struct err *e)
 
 	if (!b)
 		return err_set(e, ENOMEM, "certificates");
-	if (append(&b->java, header, sizeof header, e) < 0 || append(&b->pem, "", 0, e) < 0)
+	if (append(&b->java, header, sizeof header, e) < 0)
 		return -e->code;
 	*ret = TAKE_PTR(b);
 	return 0;

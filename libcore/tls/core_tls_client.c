@@ -147,7 +147,8 @@ void tls_client_keep(struct tls_stream *t)
 	tls_client_forget(t);
 	(void) memcpy(k->host, t->host, sizeof k->host);
 	k->port = t->port;
-	k->until_s = now_s() + TLS_SESSION_S;
+	/* A chain of resumptions ends, too: after the hour, certificates are looked at again. */
+	k->until_s = t->resumed ? t->session_until_s : now_s() + TLS_SESSION_S;
 	if (c->n_kept == TLS_SESSIONS_MAX) {
 		while ((*last)->next)
 			last = &(*last)->next;
@@ -173,6 +174,7 @@ static int offer(struct tls_stream *t)
 	k->next = c->kept;
 	c->kept = k;
 	t->offered_session = true;
+	t->session_until_s = k->until_s;
 	return mbedtls_ssl_set_session(&t->ssl, &k->session);
 }
 

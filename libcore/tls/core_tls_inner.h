@@ -49,11 +49,12 @@ struct tls_stream {
 	size_t turn, want; /* bytes received in this call; how many the next recv(2) asks for */
 	size_t handshake_bytes;
 	bool starved, more; /* the socket had nothing; the turn was over */
-	bool eof, done, closed, resumed, saw_certificate, offered_session;
+	bool eof, ended, done, closed, resumed, saw_certificate, offered_session;
 	bool client_cert_wanted, name_differs, no_cert;
-	int socket_error;  /* errno of recv or send */
-	int later;	   /* mbedTLS's result that is told by the next tls_read() */
-	struct err failed; /* code 0: not failed */
+	int64_t session_until_s; /* of the session that was offered */
+	int socket_error;	 /* errno of recv or send */
+	int later;		 /* mbedTLS's result that is told by the next tls_read() */
+	struct err failed;	 /* code 0: not failed */
 	enum tls_reason reason;
 
 	/* client side: of the certificate that was refused */

@@ -225,7 +225,7 @@ static int run_handshake(struct tls_stream *t)
 	while (r == 0 && t->ssl.MBEDTLS_PRIVATE(state) != MBEDTLS_SSL_HANDSHAKE_OVER) {
 		r = step(t);
 		if (t->handshake_bytes + t->turn > TLS_HANDSHAKE_BYTES_MAX)
-			return MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION;
+			return MBEDTLS_ERR_SSL_UNEXPECTED_RECORD;
 		/* Whatever it skipped, there may be more in what was received. */
 		if (r == MBEDTLS_ERR_SSL_WANT_READ && !t->starved && !t->more)
 			r = 0;
@@ -295,6 +295,7 @@ static ssize_t read_ended(struct tls_stream *t, int r, struct err *e)
 	if (r == MBEDTLS_ERR_SSL_WANT_READ)
 		return -EAGAIN;
 	t->later = r;
+	t->ended = true;
 	return r == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY ? 0 : fail(t, r, e);
 }
 
@@ -447,7 +448,8 @@ size_t tls_unsent(const struct tls_stream *t)
 
 bool tls_has_input(const struct tls_stream *t)
 {
-	return t->stash || t->more || t->later || mbedtls_ssl_get_bytes_avail(&t->ssl) > 0;
+	return !t->ended && !t->failed.code &&
+		(t->stash || t->more || t->later || mbedtls_ssl_get_bytes_avail(&t->ssl) > 0);
 }
 
 bool tls_is_done(const struct tls_stream *t)

@@ -42,12 +42,12 @@ THIRD_PARTY = {  # header pattern -> files that may include it
     r'ares\.h': r'supervisor-network/net_resolve.*\.c',
     r'cjson/.*': r'libcore/.*json.*\.c',
     r'(mbedtls|psa)/.*': r'libcore/tls/.*',
-    r'gcm\.c|ssl_misc\.h|ssl_tls12_client\.c': r'libcore/tls/mbedtls/.*',  # mbedTLS's own files, changed by macros
+    r'everest/.*|(gcm|psa_crypto_ecp|ssl_tls12_client)\.c|(common|ssl_misc)\.h': r'libcore/tls/mbedtls/.*',  # mbedTLS's own files, changed by macros
     r'intel-ipsec-mb\.h': r'libcore/tls/mbedtls/tls_gcm_ipsec\.c',
 }
 SYSTEM = re.compile(r'^(linux/|sys/|net/|netinet/|arpa/|asm/)?[a-z0-9_]+\.h$')
-LIBRARY = re.compile(r'^(event2|protobuf-c|openssl|netlink|nftables|cjson|mbedtls|psa)/|'
-                     r'^(yaml|seccomp|ares|cares|event|nghttp2|intel-ipsec-mb)\.h$|^(gcm|ssl_tls12_client)\.c$|^ssl_misc\.h$')
+LIBRARY = re.compile(r'^(event2|protobuf-c|openssl|netlink|nftables|cjson|mbedtls|psa|everest)/|'
+                     r'^(yaml|seccomp|ares|cares|event|nghttp2|intel-ipsec-mb)\.h$|^(gcm|psa_crypto_ecp|ssl_tls12_client)\.c$|^ssl_misc\.h$')
 
 
 def sources(folder):

@@ -77,29 +77,35 @@ static int crypt_fast(mbedtls_gcm_context *c, int mode, const struct tls_gcm_mes
 	return 0;
 }
 
+static int crypt(mbedtls_gcm_context *c, int mode, const struct tls_gcm_message *m)
+{
+	int r;
+
+	if (c->fast && m->nonce_len == NONCE_LEN)
+		return crypt_fast(c, mode, m);
+	r = need_portable(c, MBEDTLS_CIPHER_ID_AES);
+	return r ? r : tls_gcm_portable_crypt(c->portable, mode, m);
+}
+
+/* NOLINTNEXTLINE(readability-function-size): mbedTLS gives the parameters */
 int mbedtls_gcm_crypt_and_tag(mbedtls_gcm_context *c, int mode, size_t len, const unsigned char *iv,
 	size_t iv_len, const unsigned char *ad, size_t ad_len, const unsigned char *in,
 	unsigned char *out, size_t tag_len, unsigned char *tag)
 {
-	struct tls_gcm_message m = { iv, ad, ad_len, in, out, len, tag, tag_len };
-	int r;
+	struct tls_gcm_message m = { iv, iv_len, ad, ad_len, in, out, len, tag, tag_len };
 
-	if (c->fast && iv_len == NONCE_LEN)
-		return crypt_fast(c, mode, &m);
-	if ((r = need_portable(c, MBEDTLS_CIPHER_ID_AES)) != 0)
-		return r;
-	return tls_gcm_portable_crypt(
-		c->portable, mode, len, iv, iv_len, ad, ad_len, in, out, tag_len, tag);
+	return crypt(c, mode, &m);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): mbedTLS gives the parameters */
 int mbedtls_gcm_auth_decrypt(mbedtls_gcm_context *c, size_t len, const unsigned char *iv,
 	size_t iv_len, const unsigned char *ad, size_t ad_len, const unsigned char *tag,
 	size_t tag_len, const unsigned char *in, unsigned char *out)
 {
 	unsigned char have[TAG_MAX];
+	struct tls_gcm_message m = { iv, iv_len, ad, ad_len, in, out, len, have, tag_len };
 	int r = tag_len > sizeof have ? MBEDTLS_ERR_GCM_BAD_INPUT
-				      : mbedtls_gcm_crypt_and_tag(c, MBEDTLS_GCM_DECRYPT, len, iv,
-						iv_len, ad, ad_len, in, out, tag_len, have);
+				      : crypt(c, MBEDTLS_GCM_DECRYPT, &m);
 
 	if (r != 0)
 		return r;

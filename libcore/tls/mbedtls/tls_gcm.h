@@ -9,7 +9,8 @@
 #include <stddef.h>
 
 struct tls_gcm_message {
-	const unsigned char *nonce; /* 12 bytes */
+	const unsigned char *nonce;
+	size_t nonce_len; /* 12 for the functions below */
 	const unsigned char *ad;
 	size_t ad_len;
 	const unsigned char *in;

@@ -10,6 +10,7 @@
 #define mbedtls_gcm_update tls_portable_gcm_update
 #define mbedtls_gcm_finish tls_portable_gcm_finish
 #define mbedtls_gcm_free tls_portable_gcm_free
+/* NOLINTNEXTLINE(bugprone-suspicious-include): the whole point of this file */
 #include <gcm.c>
 #include "tls_gcm_portable.h"
 
@@ -37,12 +38,10 @@ void tls_gcm_portable_free(void *c)
 	mbedtls_free(c);
 }
 
-int tls_gcm_portable_crypt(void *c, int mode, size_t len, const unsigned char *iv, size_t iv_len,
-	const unsigned char *ad, size_t ad_len, const unsigned char *in, unsigned char *out,
-	size_t tag_len, unsigned char *tag)
+int tls_gcm_portable_crypt(void *c, int mode, const struct tls_gcm_message *m)
 {
-	return mbedtls_gcm_crypt_and_tag(
-		c, mode, len, iv, iv_len, ad, ad_len, in, out, tag_len, tag);
+	return mbedtls_gcm_crypt_and_tag(c, mode, m->len, m->nonce, m->nonce_len, m->ad, m->ad_len,
+		m->in, m->out, m->tag_len, m->tag);
 }
 
 int tls_gcm_portable_starts(void *c, int mode, const unsigned char *iv, size_t iv_len)

@@ -60,6 +60,33 @@ TEST(session_is_not_used_for_another_host_or_port)
 	pair_end(&p);
 }
 
+TEST(ticket_of_one_host_does_not_open_another)
+{
+	mbedtls_ssl_session session;
+	struct pair p;
+
+	for (int same = 0; same < 2; same++) {
+		const char *second = same ? "a.test" : "b.test";
+
+		pair_begin(&p);
+		pair_only_tls12(&p); /* mbedTLS's own client would not try it in 1.3 */
+		pair_open(&p, "a.test");
+		mbedtls_ssl_session_init(&session);
+		/* the stream has exported it for its cache, and mbedTLS gives it out once */
+		p.c->ssl.MBEDTLS_PRIVATE(session)->MBEDTLS_PRIVATE(exported) = 0;
+		ASSERT_EQ(mbedtls_ssl_get_session(&p.c->ssl, &session), 0);
+		pair_close(&p);
+		pair_connect(&p, second, second);
+		if (!same) /* the other one is offered by itself */
+			ASSERT_EQ(mbedtls_ssl_set_session(&p.c->ssl, &session), 0);
+		pair_handshake(&p);
+		ASSERT_EQ(p.s_step, TLS_DONE);
+		ASSERT_EQ(tls_is_resumed(p.s), same);
+		mbedtls_ssl_session_free(&session);
+		pair_end(&p);
+	}
+}
+
 TEST(other_server_name_is_refused)
 {
 	struct pair p;
@@ -132,7 +159,9 @@ TEST(end_in_order_is_told_from_a_cut)
 	ASSERT(tls_write(p.s, "last", 4, &e) == 4);
 	ASSERT_OK(tls_close(p.s, &e));
 	ASSERT_EQ(tls_read(p.c, buf, sizeof buf, &e), 4);
+	ASSERT(tls_has_input(p.c)); /* the end */
 	ASSERT_EQ(tls_read(p.c, buf, sizeof buf, &e), 0);
+	ASSERT(!tls_has_input(p.c));
 	ASSERT_EQ(tls_read(p.c, buf, sizeof buf, &e), 0);
 	pair_say(p.c, p.s, "the other direction goes on");
 	ASSERT(tls_write(p.s, "x", 1, &e) < 0);
@@ -222,6 +251,32 @@ TEST(handshake_bytes_are_bounded)
 	ASSERT_EQ(tls_handshake(p.s, &e), TLS_FAILED);
 	ASSERT_EQ(tls_reason(p.s), TLS_REASON_PROTOCOL);
 	ASSERT_EQ(tls_handshake(p.s, &e), TLS_FAILED); /* for good */
+	pair_end(&p);
+}
+
+TEST(flood_of_records_that_mean_nothing_is_bounded)
+{
+	static unsigned char flood[6 * 1000];
+	enum tls_step s = TLS_WANT_READ;
+	struct err e = { 0 };
+	size_t sent = 0;
+	struct pair p;
+
+	for (size_t i = 0; i < sizeof flood; i += 6)
+		(void) memcpy(flood + i, "\x14\x03\x03\x00\x01\x01", 6); /* change_cipher_spec */
+	pair_begin(&p);
+	pair_connect(&p, "example.test", "example.test");
+	ASSERT_EQ(tls_handshake(p.c, &e), TLS_WANT_READ); /* its hello, and nothing more */
+	ASSERT_EQ(tls_handshake(p.s, &e), TLS_WANT_READ);
+	while (s == TLS_WANT_READ && sent < 2 * TLS_HANDSHAKE_BYTES_MAX) {
+		ssize_t n = send(p.fds[1], flood, sizeof flood, MSG_DONTWAIT);
+
+		ASSERT(n == (ssize_t) sizeof flood);
+		sent += (size_t) n;
+		s = tls_handshake(p.s, &e);
+	}
+	ASSERT_EQ(s, TLS_FAILED);
+	ASSERT_EQ(tls_reason(p.s), TLS_REASON_PROTOCOL);
 	pair_end(&p);
 }
 

@@ -77,8 +77,8 @@ TEST(flood_of_hosts_is_bounded_and_those_in_use_stay)
 	ASSERT(i >= TLS_MINT_BURST - 1);
 	ASSERT(i < TLS_MINT_BURST + TLS_MINT_PER_S * 10);
 	ASSERT_EQ(e.code, EBUSY);
-	/* More than TLS_CERTIFICATES_MAX hosts: the first one's certificate was dropped from the
-	 * cache, but its handshake goes on with it. */
+	/* The first one's certificate was dropped from the cache, but its handshake goes on with it. */
+	ASSERT_EQ(p.s->cert->refs, 1);
 	pair_handshake(&p);
 	ASSERT_EQ(p.s_step, TLS_DONE);
 	ASSERT_EQ(p.c_step, TLS_DONE);
@@ -97,13 +97,37 @@ TEST(least_recently_used_goes_first)
 	pair_begin(&p);
 	pair_connect(&p, "kept.test", "kept.test");
 	kept = p.s->cert;
-	for (size_t i = 0; i < TLS_MINT_BURST - 2; i++) {
+	/* More than fit, but for the burst's sake not many more. */
+	for (size_t i = 0; i < TLS_CERTIFICATES_MAX + 10; i++) {
 		ASSERT_OK(tls_server_prepare(p.server, host_of(host, i), &e));
 		ASSERT_OK(tls_server_prepare(p.server, "kept.test", &e));
 	}
+	ASSERT_EQ(kept->refs, 2); /* of the cache and of the stream */
 	pair_close(&p);
+	pair_connect(&p, host_of(host, TLS_CERTIFICATES_MAX + 9), "x");
+	ASSERT_EQ(p.s->cert->refs, 2);
+	pair_close(&p);
+	/* The first of the others has gone: the stream's certificate is a new one. */
 	pair_connect(&p, "kept.test", "kept.test");
 	ASSERT(p.s->cert == kept);
+	pair_end(&p);
+}
+
+TEST(cache_is_bounded)
+{
+	struct tls_stream *first;
+	char host[TLS_HOST_MAX + 1];
+	struct err e = { 0 };
+	struct pair p;
+
+	pair_begin(&p);
+	pair_connect(&p, "first.test", "first.test");
+	first = p.s;
+	for (size_t i = 0; i < TLS_CERTIFICATES_MAX - 1; i++)
+		ASSERT_OK(tls_server_prepare(p.server, host_of(host, i), &e));
+	ASSERT_EQ(first->cert->refs, 2);
+	ASSERT_OK(tls_server_prepare(p.server, "one-more.test", &e));
+	ASSERT_EQ(first->cert->refs, 1); /* the oldest has left the cache */
 	pair_end(&p);
 }
 
