@@ -492,7 +492,8 @@ void orch_options_help(int fd)
 		"       openshell-supervisor policy default\n"
 		"       openshell-supervisor policy eval --policy FILE\n"
 		"       openshell-supervisor policy glob DIALECT PATTERN VALUE | --batch\n"
-		"       openshell-supervisor policy path [--allow-encoded-slash] TARGET | --batch\n\n"
+		"       openshell-supervisor policy path [--allow-encoded-slash] TARGET | "
+		"--batch\n\n"
 		"Runs one command inside a boundary that a policy describes.\n\n");
 	for (const struct row *r = rows; r->name; r++) {
 		char flag[64];

@@ -96,6 +96,11 @@ bool policy_select(const struct policy_snapshot *s, const struct policy_connect 
 bool policy_select_any_encoded_slash(
 	const struct policy_snapshot *s, const struct policy_connect *who);
 
+/* Some endpoint for host and port, whoever may call it, binds this provider's credentials and its
+ * path selects the canonical path (spec/policy 2.17).  Never widens what is allowed. */
+bool policy_binds_provider(const struct policy_snapshot *s, const struct policy_connect *who,
+	struct policy_bytes path, const char *provider);
+
 enum policy_verdict {
 	POLICY_DENIED, /* do not forward */
 	POLICY_ALLOWED,

@@ -1,7 +1,7 @@
 /* core_policy_snapshot.h - a compiled, immutable policy and its decisions.
  *
- * A snapshot indexes hosts (hash for exact names, reversed-label trie for
- * wildcards) and holds every glob compiled, so that the cost of a decision does
+ * A snapshot indexes hosts (by name and port; wildcards by the literal labels at
+ * their end) and holds every glob compiled, so that the cost of a decision does
  * not grow with rules that cannot match.  Decisions allocate nothing and do no
  * I/O.  A snapshot is reference-counted: a connection pins the one that decided
  * it.  Decisions about requests (method, path, ...) are in core_policy_request.h.

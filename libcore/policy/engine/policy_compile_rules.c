@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "core_cleanup.h"
 #include "core_text.h"
 #include "policy_snapshot.h"
 
@@ -60,16 +61,22 @@ static int patterns_init(struct policy_pattern **ret, size_t *ret_n, char *const
 	return 0;
 }
 
-/* The wire may carry both forms: the text and the list are alternatives of one matcher. */
+/* The wire may carry the text and the list at once: then an allow rule takes the text alone, a deny
+ * rule both. */
 static int matcher_init(struct policy_matcher *m, const char *key,
 	const SANDBOX(L7QueryMatcher) * pb, bool deny, struct err *e)
 {
-	char *one = pb ? pb->glob : NULL;
+	AUTO_FREE char **all = calloc(pb ? pb->n_any + 1 : 1, sizeof *all);
+	size_t n = 0;
 
 	*m = (struct policy_matcher){ .key = key, .key_len = strlen(key) };
-	if (pb && !pb->glob[0] && pb->n_any)
-		return patterns_init(&m->at, &m->n, pb->any, pb->n_any, deny, e);
-	return patterns_init(&m->at, &m->n, &one, one ? 1 : 0, deny, e);
+	if (!all)
+		return no_memory(e);
+	if (pb && (pb->glob[0] || !pb->n_any))
+		all[n++] = pb->glob;
+	for (size_t i = 0; pb && i < pb->n_any && (deny || !pb->glob[0]); i++)
+		all[n++] = pb->any[i];
+	return patterns_init(&m->at, &m->n, all, n, deny, e);
 }
 
 static void matcher_done(struct policy_matcher *m)

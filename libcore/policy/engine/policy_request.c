@@ -76,6 +76,25 @@ bool policy_select_any_encoded_slash(
 	return false;
 }
 
+bool policy_binds_provider(const struct policy_snapshot *s, const struct policy_connect *who,
+	struct policy_bytes path, const char *provider)
+{
+	const struct policy_endpoint *ep;
+	struct policy_walk w;
+
+	policy_walk_init(&w, s, who);
+	while ((ep = policy_walk_any(&w))) {
+		const char *bound =
+			ep->pb->credential_binding ? ep->pb->credential_binding->provider : "";
+
+		if (!bound[0] || strcmp(bound, provider) != 0)
+			continue;
+		if (!ep->select || policy_glob_match(ep->select, path.at, path.len) == 1)
+			return true;
+	}
+	return false;
+}
+
 /* ---- what one endpoint says ---- */
 
 static bool is_rpc(const struct policy_endpoint *ep)
@@ -218,6 +237,14 @@ static void note_rpc(struct policy_votes *v, const struct policy_endpoint *ep, b
 		note_allow(v, ep, r);
 }
 
+/* GraphQL endpoints, and websocket endpoints with GraphQL rules for messages, decide alone. */
+static bool decides_graphql(const struct policy_endpoint *ep, const struct policy_request *q)
+{
+	return ep->protocol == POLICY_GRAPHQL ||
+		(ep->graphql_messages &&
+			text_ieq(q->method.at, q->method.len, "WEBSOCKET_TEXT", 14));
+}
+
 static void note(
 	struct policy_votes *v, const struct policy_endpoint *ep, const struct policy_request *q)
 {
@@ -228,7 +255,7 @@ static void note(
 		note_deny(v, ep, q);
 	if (!covered && !selected)
 		return;
-	if (q->graphql && (ep->protocol == POLICY_GRAPHQL || ep->protocol == POLICY_WEBSOCKET)) {
+	if (q->graphql && decides_graphql(ep, q)) {
 		note_graphql(v, ep, covered, q);
 	} else if (q->rpc && is_rpc(ep)) {
 		note_rpc(v, ep, covered, q);

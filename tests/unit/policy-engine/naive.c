@@ -374,6 +374,19 @@ static size_t specific(const char *path)
 	return n;
 }
 
+static bool decides_graphql(const endpoint_t *ep, const struct policy_request *q)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < ep->n_rules; i++)
+		any |= is_graphql_rule(ep->rules[i]->allow);
+	for (size_t i = 0; i < ep->n_deny_rules; i++)
+		any |= is_graphql_rule((const allow_t *) (const void *) ep->deny_rules[i]);
+	if (!strcmp(ep->protocol, "websocket"))
+		return any && is_word(q->method, "WEBSOCKET_TEXT");
+	return !strcmp(ep->protocol, "graphql");
+}
+
 static void vote(struct votes *v, const endpoint_t *ep, const struct policy_request *q)
 {
 	char path[TEXT];
@@ -384,8 +397,7 @@ static void vote(struct votes *v, const endpoint_t *ep, const struct policy_requ
 	v->denied |= covers != 0 && denies(ep, q);
 	if (covers != 1 && ep != v->selected)
 		return;
-	if (q->graphql &&
-		(!strcmp(ep->protocol, "graphql") || !strcmp(ep->protocol, "websocket"))) {
+	if (q->graphql && decides_graphql(ep, q)) {
 		v->n_graphql++;
 		v->graphql_all &= covers == 1 && permits_graphql(ep, q);
 	} else if (q->rpc && is_rpc(ep)) {
