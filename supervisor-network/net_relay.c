@@ -24,7 +24,7 @@ struct net_exchange {
 	bool told;	       /* bytes of an answer are with the client */
 	bool reused, repeated; /* over a kept connection; sent a second time */
 	bool any_response, head_done, upstream_eof, upstream_close, close_after, up_broken;
-	bool is_head, is_safe, old_client, upgrade, switched;
+	bool is_head, is_safe, old_client, upgrade, switched, is_events;
 	unsigned informational;
 	size_t head_len; /* of the request, in up */
 	size_t in_len;	 /* of response bytes not yet looked at */
@@ -336,6 +336,26 @@ static struct net_body body_out(const struct net_exchange *x, const struct net_b
 	return out;
 }
 
+/* A server that tells of events may be silent for long. */
+static bool is_event_stream(const struct net_head *h)
+{
+	static const char type[] = "text/event-stream";
+	size_t n;
+	const struct net_field *f = net_head_field(h, "content-type", &n);
+
+	return f && f->value.len >= sizeof type - 1 &&
+		text_ieq(f->value.at, sizeof type - 1, type, sizeof type - 1);
+}
+
+static uint64_t patience_ms(const struct net_exchange *x)
+{
+	if (!x->request.done)
+		return NET_IDLE_MS;
+	if (!x->head_done)
+		return NET_RESPONSE_MS;
+	return x->is_events ? NET_EVENTS_IDLE_MS : NET_IDLE_MS;
+}
+
 static int take_head(struct net_exchange *x, const struct net_head *h, struct err *e)
 {
 	struct net_body in, out;
@@ -349,6 +369,7 @@ static int take_head(struct net_exchange *x, const struct net_head *h, struct er
 	out = body_out(x, &in);
 	x->upstream_close |= h->minor == 0 || net_head_has_token(h, "connection", "close");
 	x->switched = h->status == 101;
+	x->is_events = is_event_stream(h);
 	/* An answer before the end of the request: what is left of it is not read. */
 	x->close_after |= h->status >= 200 && (out.framing == NET_BODY_TO_END || !x->request.done);
 	if (h->status >= 200 || x->switched || !x->old_client) {
@@ -582,8 +603,7 @@ static void pump(struct net_client *c)
 			return;
 		}
 	}
-	c->deadline_ms = loop_now_ms(c->leaf->loop) +
-		(x->head_done || !x->request.done ? NET_IDLE_MS : NET_RESPONSE_MS);
+	c->deadline_ms = loop_now_ms(c->leaf->loop) + patience_ms(x);
 }
 
 void net_relay_ready(struct net_client *c)

@@ -147,6 +147,11 @@ ssize_t net_stream_write(struct net_stream *s, const void *buf, size_t len)
 	return n < 0 ? -errno : n;
 }
 
+bool net_stream_is_sent(const struct net_stream *s)
+{
+	return !s->tls || !tls_unsent(s->tls);
+}
+
 void net_stream_end(struct net_stream *s)
 {
 	struct err e = { 0 };
@@ -170,7 +175,7 @@ bool net_stream_drop_input(struct net_stream *s)
 	while (n > 0);
 	if (n < 0)
 		return errno == EAGAIN;
-	return s->tls && tls_unsent(s->tls);
+	return !net_stream_is_sent(s);
 }
 
 bool net_stream_has_input(struct net_stream *s)
