@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include "core_fd.h"
 #include "core_tls.h"
@@ -16,7 +17,9 @@
 #include "core_tls_bundle.h"
 
 #define PATH_BYTES_MAX 4096
-#define STALE_MAX 4096 /* directories looked at for leftovers */
+#define STALE_MAX 4096	  /* directories looked at for leftovers */
+#define CLAIM_TRIES 200	  /* at a directory that another sandbox takes for a leftover */
+#define CLAIM_PAUSE_MS 10 /* between two of them */
 
 static const char *const system_bundles[] = { "/etc/ssl/certs/ca-certificates.crt",
 	"/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem" };
@@ -141,6 +144,36 @@ static int make_directory(const char *path, struct err *e)
 	return 0;
 }
 
+/* One try at a locked directory: 1 done, 0 another sandbox is looking whether it is stale. */
+static int claim(struct orch_tls *t, const char *path, struct err *e)
+{
+	struct stat st;
+
+	if (make_directory(path, e) < 0)
+		return -e->code;
+	t->lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (t->lock >= 0 && flock(t->lock, LOCK_EX | LOCK_NB) == 0 && fstat(t->lock, &st) == 0 &&
+		st.st_nlink > 0)
+		return 1;
+	core_closep(&t->lock);
+	t->lock = -1;
+	return 0;
+}
+
+static int claim_own(struct orch_tls *t, const char *path, struct err *e)
+{
+	const struct timespec pause = { .tv_nsec = CLAIM_PAUSE_MS * 1000000L };
+
+	for (int i = 0; i < CLAIM_TRIES; i++) {
+		int r = claim(t, path, e);
+
+		if (r != 0)
+			return r < 0 ? r : 0;
+		(void) nanosleep(&pause, NULL);
+	}
+	return err_set(e, EBUSY, "%s is another sandbox's", path);
+}
+
 static int enter_directory(struct orch_tls *t, const struct orch_tls_config *c, struct err *e)
 {
 	char path[PATH_BYTES_MAX];
@@ -154,18 +187,19 @@ static int enter_directory(struct orch_tls *t, const struct orch_tls_config *c, 
 		c->directory ? "" : "/sandbox-", c->directory ? "" : c->tag);
 	if (path[0] != '/' || strlen(path) > PATH_BYTES_MAX - 64)
 		return err_set(e, EINVAL, "OPENSHELL_PROXY_TLS_DIR must be an absolute path");
+	t->directory = strdup(path);
+	if (!t->directory)
+		return err_set(e, ENOMEM, "can't use %s", path);
+	if (!c->directory) {
+		if (claim_own(t, path, e) < 0)
+			return -e->code;
+		t->own_directory = true;
+		return 0;
+	}
 	if (make_directory(path, e) < 0)
 		return -e->code;
-	t->directory = strdup(path);
 	t->lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (!t->directory || t->lock < 0)
-		return err_set(e, t->lock < 0 ? errno : ENOMEM, "can't use %s", path);
-	if (c->directory)
-		return 0;
-	if (flock(t->lock, LOCK_EX | LOCK_NB) < 0)
-		return err_set(e, errno, "%s is another sandbox's", path);
-	t->own_directory = true;
-	return 0;
+	return t->lock < 0 ? err_set(e, errno, "can't use %s", path) : 0;
 }
 
 /* Written beside and renamed, so that nobody ever reads half of one. */

@@ -13,7 +13,8 @@ libprotobuf-c-dev libprotobuf-dev libevent-dev libseccomp-dev libyaml-dev libcjs
 libnl-3-dev libnl-route-3-dev libnftables-dev libssl-dev libipsec-mb-dev patch bzip2 xz-utils
 iproute2 util-linux curl ca-certificates"
 test="clang clang-tidy clang-format llvm libclang-rt-14-dev valgrind universal-ctags nftables wget
-nodejs git procps strace gdb netcat-openbsd python3-jsonschema python3-yaml passwd mandoc openssl gnutls-bin"
+nodejs npm golang-go default-jdk-headless git procps strace gdb netcat-openbsd python3-jsonschema python3-yaml
+passwd mandoc openssl gnutls-bin nginx-light python3-requests python3-aiohttp"
 bench="squid-openssl tinyproxy nginx-light bubblewrap make"
 
 list=

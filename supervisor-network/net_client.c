@@ -274,7 +274,8 @@ void net_client_send_and_linger(struct net_client *c, const char *bytes, size_t 
 	c->phase = NET_PHASE_LINGER;
 	net_exchange_free(TAKE_PTR(c->exchange));
 	net_client_drop_upstream(c);
-	net_client_deadline(c, NET_LINGER_MS);
+	/* A slow reader gets its time for what TLS still holds. */
+	net_client_deadline(c, net_stream_is_sent(c->stream) ? NET_LINGER_MS : NET_KEEPALIVE_MS);
 	linger(c);
 }
 
@@ -334,7 +335,7 @@ static void on_head(struct net_client *c)
 	size_t max = c->tunnelled ? NET_TUNNEL_HEAD_MAX : NET_HEAD_MAX;
 
 	if (!read_head(c, max, &len))
-		net_client_free(c);
+		net_client_send_and_linger(c, "", 0); /* the last answer may still be on its way */
 	else if (len > max || (!len && c->in_len >= max))
 		refuse_bare(c, 431);
 	else if (len && c->tunnelled)

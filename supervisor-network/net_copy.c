@@ -90,7 +90,9 @@ void net_copy_ready(struct net_client *c)
 		}
 		up = step(&y->up);
 		down = up < 0 ? 0 : step(&y->down);
-		if (up < 0 || down < 0 || (y->up.ended && y->down.ended)) {
+		if (up < 0 || down < 0 ||
+			(y->up.ended && y->down.ended && net_stream_is_sent(c->stream) &&
+				net_stream_is_sent(c->upstream))) {
 			net_client_free(c);
 			return;
 		}

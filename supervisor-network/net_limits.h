@@ -33,8 +33,9 @@
 #define NET_DIAL_MS 10000      /* all addresses of one destination */
 #define NET_DIAL_ONE_MS 4000   /* one address before the next is tried */
 #define NET_RESOLVE_MS 5000
-#define NET_RESPONSE_MS 300000 /* request sent to response head */
-#define NET_IDLE_MS 600000     /* tunnel, or body, without a byte */
+#define NET_RESPONSE_MS 300000	    /* request sent to response head */
+#define NET_EVENTS_IDLE_MS 86400000 /* a text/event-stream without a byte */
+#define NET_IDLE_MS 600000	    /* tunnel, or body, without a byte */
 #define NET_LINGER_MS 2000 /* closing after a refusal: what was sent is still read and dropped */
 #define NET_TICK_MS 1000   /* deadlines are checked this often while there are clients */
 #define NET_IDENTITY_FRESH_MS 1000 /* keep-alive requests reuse evidence that is no older */

@@ -21,9 +21,10 @@
 struct net_exchange {
 	struct net_carry request, response;
 	struct net_bytes to_up, to_client;
+	bool told;	       /* bytes of an answer are with the client */
 	bool reused, repeated; /* over a kept connection; sent a second time */
 	bool any_response, head_done, upstream_eof, upstream_close, close_after, up_broken;
-	bool is_head, is_safe, old_client, upgrade, switched;
+	bool is_head, is_safe, old_client, upgrade, switched, is_events;
 	unsigned informational;
 	size_t head_len; /* of the request, in up */
 	size_t in_len;	 /* of response bytes not yet looked at */
@@ -335,6 +336,26 @@ static struct net_body body_out(const struct net_exchange *x, const struct net_b
 	return out;
 }
 
+/* A server that tells of events may be silent for long. */
+static bool is_event_stream(const struct net_head *h)
+{
+	static const char type[] = "text/event-stream";
+	size_t n;
+	const struct net_field *f = net_head_field(h, "content-type", &n);
+
+	return f && f->value.len >= sizeof type - 1 &&
+		text_ieq(f->value.at, sizeof type - 1, type, sizeof type - 1);
+}
+
+static uint64_t patience_ms(const struct net_exchange *x)
+{
+	if (!x->request.done)
+		return NET_IDLE_MS;
+	if (!x->head_done)
+		return NET_RESPONSE_MS;
+	return x->is_events ? NET_EVENTS_IDLE_MS : NET_IDLE_MS;
+}
+
 static int take_head(struct net_exchange *x, const struct net_head *h, struct err *e)
 {
 	struct net_body in, out;
@@ -348,6 +369,7 @@ static int take_head(struct net_exchange *x, const struct net_head *h, struct er
 	out = body_out(x, &in);
 	x->upstream_close |= h->minor == 0 || net_head_has_token(h, "connection", "close");
 	x->switched = h->status == 101;
+	x->is_events = is_event_stream(h);
 	/* An answer before the end of the request: what is left of it is not read. */
 	x->close_after |= h->status >= 200 && (out.framing == NET_BODY_TO_END || !x->request.done);
 	if (h->status >= 200 || x->switched || !x->old_client) {
@@ -416,20 +438,33 @@ static int response_body(struct net_exchange *x, struct err *e)
 	return used > 0 || x->to_client.len > before || x->response.done;
 }
 
-/* Take what was read one step further.  1 progress, 0 needs more, negative malformed. */
+/* Take what was read as far as it goes, so that head and body leave together.  1 progress, 0 needs
+ * more, negative malformed. */
 static int digest(struct net_exchange *x, struct err *e)
 {
-	if (!x->head_done)
-		return response_head(x, e);
-	return x->response.done ? 0 : response_body(x, e);
+	int progress = 0, r = 1;
+
+	if (!x->head_done) {
+		r = response_head(x, e);
+		if (r <= 0 || !x->head_done)
+			return r; /* an interim response leaves at once */
+		progress = 1;
+	}
+	while (r > 0 && !x->response.done && (x->in_len || x->response.read)) {
+		r = response_body(x, e);
+		progress |= r > 0;
+	}
+	return r < 0 ? r : progress;
 }
 
 /* Response towards the client.  1 progress, 0 waits, negative failed. */
 static int pump_down(struct net_client *c, struct err *e)
 {
 	struct net_exchange *x = c->exchange;
+	bool pending = x->to_client.len > 0;
 	int r = flush(c->stream, &x->to_client), got;
 
+	x->told |= pending && (r > 0 || x->to_client.sent);
 	if (r < 0)
 		return err_set(e, ECONNABORTED, "send the response: %s", strerror(-r));
 	if (r == 0 || (x->head_done && x->response.done))
@@ -466,11 +501,10 @@ static bool retry(struct net_client *c)
 static void fail(struct net_client *c, const struct err *why)
 {
 	struct net_exchange *x = c->exchange;
-	bool begun = x->head_done || x->informational || x->to_client.sent;
 	bool ours = why->code == ECONNABORTED;
 	char detail[512];
 
-	if (begun || ours) {
+	if (x->told || ours) {
 		net_client_free(c); /* a cut connection is the only way to say it now */
 		return;
 	}
@@ -502,7 +536,7 @@ void net_relay_late(struct net_client *c)
 	struct net_exchange *x = c->exchange;
 	char detail[512];
 
-	if (x->head_done || x->informational) {
+	if (x->told) {
 		net_client_free(c);
 		return;
 	}
@@ -569,8 +603,7 @@ static void pump(struct net_client *c)
 			return;
 		}
 	}
-	c->deadline_ms = loop_now_ms(c->leaf->loop) +
-		(x->head_done || !x->request.done ? NET_IDLE_MS : NET_RESPONSE_MS);
+	c->deadline_ms = loop_now_ms(c->leaf->loop) + patience_ms(x);
 }
 
 void net_relay_ready(struct net_client *c)

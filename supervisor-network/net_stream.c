@@ -11,6 +11,7 @@ struct net_stream {
 	struct loop_io *io;
 	struct tls_stream *tls;
 	struct loop_timer *again; /* decrypted bytes wait although the socket is silent */
+	bool readable;		  /* until a read says -EAGAIN; then until the next event */
 	bool ending;		  /* shut down once TLS has sent what it took */
 	loop_fn fn;
 	void *owner;
@@ -32,7 +33,7 @@ static void on_ready(void *owner, int fd, unsigned ready)
 	struct net_stream *s = owner;
 
 	(void) fd;
-	(void) ready;
+	s->readable |= (ready & LOOP_READ) != 0;
 	if (s->tls && tls_is_done(s->tls))
 		(void) flush(s); /* a failure shows in the next read or write */
 	s->fn(s->owner);
@@ -53,7 +54,7 @@ int net_stream_new(struct loop *l, int take_fd, loop_fn fn, void *owner, struct 
 
 	if (!s)
 		return err_set(e, ENOMEM, "stream");
-	*s = (struct net_stream){ .fd = fd, .loop = l, .fn = fn, .owner = owner };
+	*s = (struct net_stream){ .fd = fd, .loop = l, .fn = fn, .owner = owner, .readable = true };
 	if (loop_io_new(l, fd, on_ready, s, &s->io, e) < 0) {
 		free(s);
 		return -e->code;
@@ -108,8 +109,11 @@ static ssize_t read_tls(struct net_stream *s, void *buf, size_t len)
 	struct err e = { 0 };
 	ssize_t n = tls_read(s->tls, buf, len, &e);
 
+	if (n != -EAGAIN)
+		return n;
+	s->readable = tls_has_input(s->tls);
 	/* It stopped to let others have a turn. */
-	if (n == -EAGAIN && tls_has_input(s->tls)) {
+	if (s->readable) {
 		if (!s->again && loop_timer_new(s->loop, on_again, s, &s->again, &e) < 0)
 			return -ENOMEM;
 		(void) loop_timer_start(s->again, 0);
@@ -121,10 +125,15 @@ ssize_t net_stream_read(struct net_stream *s, void *buf, size_t len)
 {
 	ssize_t n;
 
+	if (!s->readable)
+		return -EAGAIN;
 	if (s->tls)
 		return read_tls(s, buf, len);
 	n = recv(s->fd, buf, len, MSG_DONTWAIT);
-	return n < 0 ? -errno : n;
+	if (n >= 0)
+		return n;
+	s->readable = errno != EAGAIN;
+	return -errno;
 }
 
 ssize_t net_stream_write(struct net_stream *s, const void *buf, size_t len)
@@ -136,6 +145,11 @@ ssize_t net_stream_write(struct net_stream *s, const void *buf, size_t len)
 		return tls_write(s->tls, buf, len, &e);
 	n = send(s->fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	return n < 0 ? -errno : n;
+}
+
+bool net_stream_is_sent(const struct net_stream *s)
+{
+	return !s->tls || !tls_unsent(s->tls);
 }
 
 void net_stream_end(struct net_stream *s)
@@ -161,16 +175,19 @@ bool net_stream_drop_input(struct net_stream *s)
 	while (n > 0);
 	if (n < 0)
 		return errno == EAGAIN;
-	return s->tls && tls_unsent(s->tls);
+	return !net_stream_is_sent(s);
 }
 
 bool net_stream_has_input(struct net_stream *s)
 {
 	char byte;
 
+	if (!s->readable)
+		return false;
 	if (s->tls)
 		return read_tls(s, &byte, 1) != -EAGAIN;
-	return recv(s->fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) >= 0 || errno != EAGAIN;
+	s->readable = recv(s->fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) >= 0 || errno != EAGAIN;
+	return s->readable;
 }
 
 int net_stream_unwatch(struct net_stream *s)

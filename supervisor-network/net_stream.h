@@ -32,6 +32,8 @@ const struct tls_stream *net_stream_tls(const struct net_stream *s); /* NULL: pl
 ssize_t net_stream_read(struct net_stream *s, void *buf, size_t len);
 /* Bytes taken; -EAGAIN: none now; another negative errno: broken. */
 ssize_t net_stream_write(struct net_stream *s, const void *buf, size_t len);
+/* Everything that was taken is with the socket. */
+bool net_stream_is_sent(const struct net_stream *s);
 /* Nothing more comes from us; the peer may go on. */
 void net_stream_end(struct net_stream *s);
 /* Read what still comes and drop it: false once the peer has ended, and nothing waits for it. */
