@@ -27,11 +27,16 @@ for group in "${@:-build}"; do
     esac
 done
 
+has() { command -v "$1" >/dev/null 2>&1; }
+
 missing=
 for package in $list; do
     # A tool that came another way than by its package (node, git, gcc) serves as well.
     case $package in
-    nodejs) command -v node >/dev/null 2>&1 && continue ;;
+    nodejs) has node && continue ;;
+    npm) has npm && continue ;;
+    golang-go) has go && continue ;;
+    default-jdk-headless) has javac && continue ;;
     libipsec-mb-dev) [ "$(dpkg --print-architecture)" = amd64 ] || continue ;; # exists there only
     esac
     dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed ||
