@@ -152,13 +152,14 @@ static int on_ID_ASK(void *owner, const struct channel_msg *m, int *fds, struct 
 		return -e->code;
 	ask = (Openshell__Ipc__IdAsk *) base;
 	if (ask->peer.len != 16 || ask->local.len != 16 || ask->peer_port > UINT16_MAX ||
-		ask->local_port > UINT16_MAX) {
+		ask->local_port > UINT16_MAX || ask->kind > IDENTITY_UDP) {
 		r = err_set(e, EBADMSG, "malformed");
 	} else {
 		struct identity_question *q = &w->questions[w->n_asked];
 
 		(void) memcpy(q->peer.b, ask->peer.data, 16);
 		(void) memcpy(q->local.b, ask->local.data, 16);
+		q->kind = (enum identity_socket) ask->kind;
 		q->peer_port = (uint16_t) ask->peer_port;
 		q->local_port = (uint16_t) ask->local_port;
 		w->asked[w->n_asked++] = (struct asked){ p, m->request };

@@ -7,7 +7,6 @@
 #include "core_event.h"
 #include "core_log.h"
 #include "ipc_common.pb-c.h"
-#include "proc_kill.h"
 #include "proc_leaf_state.h"
 
 static void log_err(const struct err *e)
@@ -237,7 +236,8 @@ static int on_PROC_IDENTITY(void *owner, const struct channel_msg *m, int *fds, 
 static int on_PROC_STOP(void *owner, const struct channel_msg *m, int *fds, struct err *e)
 {
 	struct proc_leaf *p = owner;
-	int r = proc_kill_all(p->worker ? proc_worker_pid(p->worker) : 0, e);
+	struct proc_killer k = proc_leaf_killer(p);
+	int r = proc_kill_all(&k, e);
 
 	(void) fds;
 	if (r < 0)
@@ -299,13 +299,17 @@ int proc_leaf_open(struct proc_leaf *p, int take_fd, struct err *e)
 
 void proc_leaf_free(struct proc_leaf *p)
 {
+	struct proc_killer k = { 0 };
 	struct err e = { 0 };
 
 	if (!p)
 		return;
+	if (p->claim)
+		k.workload = &p->user.identity;
+	proc_monitor_free(p->monitor);
 	proc_worker_free(p->worker);
-	/* The worker has no more channel and ends too; nobody is kept. */
-	if (proc_kill_all(0, &e) < 0)
+	/* These two have no more channel and end too; nobody is kept. */
+	if (proc_kill_all(&k, &e) < 0)
 		log_err(&e);
 	proc_netns_done(&p->netns);
 	channel_free(p->up);
@@ -314,6 +318,7 @@ void proc_leaf_free(struct proc_leaf *p)
 	loop_timer_free(p->probe_timer);
 	loop_io_free(p->failure_io);
 	loop_timer_free(p->grace);
+	loop_timer_free(p->flush);
 	core_closep(&p->probe_fd);
 	proc_child_done(&p->main);
 	proc_paths_done(&p->paths);

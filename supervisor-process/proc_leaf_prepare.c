@@ -30,7 +30,7 @@ int proc_leaf_attach(
 	p->loopback_deny = a->loopback_deny;
 	if (proc_netns_new(a->link == OPENSHELL__IPC__NETWORK_LINK__VETH, p->tag, &p->netns, e) <
 			0 ||
-		proc_fence_install(&p->netns, p->tag, e) < 0)
+		proc_fence_install(&p->netns, p->tag, true, &p->fence_watched, e) < 0)
 		return -e->code;
 	return proc_netns_listen(&p->netns, p->proxy_port, ret_listener, e);
 }
@@ -206,5 +206,7 @@ int proc_leaf_bind(
 	if (proc_env_build(&in, &p->env, e) < 0 ||
 		proc_worker_start(p->netns.fd, &p->worker, e) < 0)
 		return -e->code;
-	return proc_worker_add(p->worker, identity_fd, e);
+	if (proc_worker_add(p->worker, identity_fd, e) < 0)
+		return -e->code;
+	return proc_leaf_monitor_start(p, e);
 }

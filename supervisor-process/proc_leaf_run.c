@@ -11,7 +11,6 @@
 #include <termios.h>
 #include <unistd.h>
 #include "core_log.h"
-#include "proc_kill.h"
 #include "proc_leaf_state.h"
 
 #define CAP(x) (1ull << CAP_##x)
@@ -124,6 +123,7 @@ int proc_leaf_confirm(struct proc_leaf *p, struct err *e)
 		in.everything_readable |= strcmp(f->read_only[i], "/") == 0;
 	if (p->probe_fd >= 0 || p->n_evidence)
 		return err_set(e, EALREADY, "confirm was asked for twice");
+	p->probes++;
 	if (confine_leaf(p, e) < 0 || proc_probe_start(&in, &p->probe, &p->probe_fd, e) < 0 ||
 		loop_timer_new(p->loop, on_probe_late, p, &p->probe_timer, e) < 0 ||
 		loop_timer_start(p->probe_timer, PROC_PROBE_MS) < 0 ||
@@ -256,18 +256,25 @@ static void on_grace_over(void *owner)
 {
 	struct proc_leaf *p = owner;
 
+	struct proc_killer k = proc_leaf_killer(p);
+
 	if (p->main.pid > 0)
-		(void) kill(-p->main.pid, SIGKILL);
+		(void) proc_kill(&k, -p->main.pid, SIGKILL);
 }
 
 void proc_leaf_signal(struct proc_leaf *p, int signo)
 {
+	struct proc_killer k = proc_leaf_killer(p);
 	struct err e = { 0 };
+	int r;
 
 	if (p->main.pid <= 0)
 		return;
 	/* Its session and group are its own since before the hold (setsid). */
-	if (kill(-p->main.pid, signo) < 0 && kill(p->main.pid, signo) < 0 && errno != ESRCH)
+	r = proc_kill(&k, -p->main.pid, signo);
+	if (r < 0)
+		r = proc_kill(&k, p->main.pid, signo);
+	if (r < 0 && r != -ESRCH)
 		proc_leaf_notice(p, "signal", "a signal could not be sent to the workload", false);
 	if (signo != SIGTERM && signo != SIGINT && signo != SIGQUIT && signo != SIGHUP)
 		return;
@@ -279,7 +286,7 @@ void proc_leaf_signal(struct proc_leaf *p, int signo)
 
 static void main_ended(struct proc_leaf *p, int status)
 {
-	Openshell__Ipc__ProcExited m = OPENSHELL__IPC__PROC_EXITED__INIT;
+	struct proc_killer k = proc_leaf_killer(p);
 	struct err e = { 0 };
 
 	look_at_failure(p);
@@ -287,12 +294,10 @@ static void main_ended(struct proc_leaf *p, int status)
 	if (p->grace)
 		loop_timer_stop(p->grace);
 	/* The end of the main process is the end of the sandbox. */
-	if (proc_kill_all(p->worker ? proc_worker_pid(p->worker) : 0, &e) < 0)
+	if (proc_kill_all(&k, &e) < 0)
 		proc_leaf_notice(p, "end", e.text, true);
-	m.signalled = WIFSIGNALED(status);
-	m.code = (uint32_t) (WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 	if (p->state == PROC_RUNNING_S || p->state == PROC_HELD)
-		(void) proc_leaf_answer(p, NULL, PROC_EXITED, &m.base, &e);
+		proc_leaf_tell_exit(p, status);
 	p->state = PROC_ENDED;
 }
 
@@ -310,6 +315,8 @@ void proc_leaf_reap(struct proc_leaf *p)
 				"the identity worker died; callers can't be identified, so egress "
 				"is closed until the sandbox is started again",
 				true);
+		} else if (p->monitor && pid == proc_monitor_pid(p->monitor)) {
+			proc_leaf_monitor_died(p);
 		}
 	}
 }

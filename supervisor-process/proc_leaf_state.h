@@ -9,7 +9,9 @@
 #include "ipc_process.pb-c.h"
 #include "proc_env.h"
 #include "proc_identity_worker.h"
+#include "proc_kill.h"
 #include "proc_leaf.h"
+#include "proc_monitor.h"
 #include "proc_netns.h"
 #include "proc_paths.h"
 #include "proc_probe.h"
@@ -27,7 +29,7 @@ struct proc_leaf {
 	struct proc_netns netns;
 	char tag[16];
 	uint16_t proxy_port;
-	bool loopback_deny;
+	bool loopback_deny, fence_watched;
 
 	/* claim */
 	Openshell__Ipc__ProcClaim *claim;
@@ -41,6 +43,7 @@ struct proc_leaf {
 	/* bind */
 	struct proc_env env;
 	struct proc_worker *worker;
+	struct proc_monitor *monitor; /* NULL: refused packets are not reported */
 
 	/* confirm */
 	pid_t probe;
@@ -49,12 +52,16 @@ struct proc_leaf {
 	struct loop_timer *probe_timer;
 	struct proc_evidence evidence[PROC_CHECK_MAX];
 	unsigned n_evidence;
+	unsigned probes, probes_seen[PROC_PROBE_TARGETS]; /* by the bypass monitor */
 
 	/* start */
 	struct proc_child main;
 	struct loop_io *failure_io;
 	struct loop_timer *grace;
+	struct loop_timer *flush; /* the last reports of the monitor are awaited */
 	bool released;
+	bool exit_waits; /* PROC_EXITED is to be sent, when they are here */
+	int exit_status; /* waitpid(2)'s */
 };
 
 /* Report a failed request; the orchestrator ends the start. */
@@ -70,6 +77,13 @@ int proc_leaf_claim(
 	struct proc_leaf *p, Openshell__Ipc__ProcClaim *take, int policy_fd, struct err *e);
 int proc_leaf_bind(
 	struct proc_leaf *p, const Openshell__Ipc__ProcBind *b, int identity_fd, struct err *e);
+
+/* proc_leaf_monitor.c: reports of refused packets */
+int proc_leaf_monitor_start(struct proc_leaf *p, struct err *e);
+void proc_leaf_monitor_died(struct proc_leaf *p);
+/* Tell the orchestrator that the workload has ended, after the last reports. */
+void proc_leaf_tell_exit(struct proc_leaf *p, int status);
+struct proc_killer proc_leaf_killer(const struct proc_leaf *p);
 
 /* proc_leaf_run.c: confirm, start, signals, children */
 int proc_leaf_confirm(struct proc_leaf *p, struct err *e);

@@ -125,15 +125,16 @@ static int set_up_inside(struct err *e)
 
 int proc_netns_enter(const struct proc_netns *n, struct err *e)
 {
-	return setns(n->fd, CLONE_NEWNET) < 0
+	return !n->here && setns(n->fd, CLONE_NEWNET) < 0
 		? err_set(e, errno, "enter the workload's network namespace")
 		: 0;
 }
 
 int proc_netns_leave(const struct proc_netns *n, struct err *e)
 {
-	return setns(n->home, CLONE_NEWNET) < 0 ? err_set(e, errno, "return to the host's network")
-						: 0;
+	return !n->here && setns(n->home, CLONE_NEWNET) < 0
+		? err_set(e, errno, "return to the host's network")
+		: 0;
 }
 
 struct taken { /* is this /30 used by the host? */

@@ -15,6 +15,7 @@
 struct proc_netns {
 	int fd;				       /* the namespace */
 	int home;			       /* ours, to return to */
+	bool here;			       /* we live in it: nothing to enter or leave */
 	char host_link[16], workload_link[16]; /* "" unless veth */
 	char host_address[20], workload_address[20];
 };

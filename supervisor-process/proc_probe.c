@@ -19,6 +19,8 @@
 /* Documentation addresses (RFC 5737, RFC 3849): nothing of anybody's is there. */
 #define OUTSIDE4 "192.0.2.1"
 #define OUTSIDE6 "2001:db8::1"
+#define TCP_PORT 443
+#define UDP_PORT 53
 #define CHILD_SECONDS 10 /* alarm: a probe that hangs ends itself */
 
 const char *proc_check_name(enum proc_check c)
@@ -70,13 +72,13 @@ static int try_connect(int family, const char *address, uint16_t port)
 /* A send that is refused at once, by the fence; a hang would be a hole in its rules. */
 static void check_tcp(struct proc_evidence *v, int family, const char *address)
 {
-	v->code = try_connect(family, address, 443);
+	v->code = try_connect(family, address, TCP_PORT);
 	v->held = v->code != 0 && v->code != ETIMEDOUT;
 }
 
 static void check_udp(struct proc_evidence *v)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(53) };
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(UDP_PORT) };
 	AUTO_CLOSE int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	(void) inet_pton(AF_INET, OUTSIDE4, &a.sin_addr);
@@ -208,6 +210,20 @@ static void probe(const struct proc_probe_input *in, pid_t parent, int out)
 		if (write(out, &v, sizeof v) != sizeof v)
 			return;
 	}
+}
+
+int proc_probe_target(const char *host, uint32_t port)
+{
+	static const struct {
+		const char *host;
+		uint32_t port;
+	} targets[PROC_PROBE_TARGETS] = { { OUTSIDE4, TCP_PORT }, { OUTSIDE6, TCP_PORT },
+		{ OUTSIDE4, UDP_PORT } };
+
+	for (int i = 0; i < PROC_PROBE_TARGETS; i++)
+		if (targets[i].port == port && strcmp(targets[i].host, host) == 0)
+			return i;
+	return -1;
 }
 
 int proc_probe_start(const struct proc_probe_input *in, pid_t *ret_pid, int *ret_fd, struct err *e)

@@ -30,6 +30,11 @@ struct proc_evidence { /* also the record on the pipe */
 const char *proc_check_name(enum proc_check c);
 void proc_check_detail(const struct proc_evidence *v, char *buf, size_t size);
 
+#define PROC_PROBE_TARGETS 3 /* packets of one probe that meet the fence */
+
+/* Which of them, or -1: this host and port. */
+int proc_probe_target(const char *host, uint32_t port);
+
 struct proc_probe_input {
 	const struct proc_restrictions *restrictions;
 	uint16_t proxy_port;

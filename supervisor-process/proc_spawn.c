@@ -49,7 +49,7 @@ int proc_spawn_restrict(const struct proc_restrictions *r, pid_t parent, struct 
 	struct err e = { 0 };
 	int code;
 
-	if (setns(r->netns->fd, CLONE_NEWNET) < 0)
+	if (!r->netns->here && setns(r->netns->fd, CLONE_NEWNET) < 0)
 		return fail(ret, PROC_STAGE_NAMESPACE, errno);
 	/* Before the uid changes: until execve the leaf's memory is mapped here. */
 	if (confine_harden(&e) < 0)

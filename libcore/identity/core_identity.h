@@ -49,7 +49,14 @@ struct identity_caller {
 	const char *reason; /* why there is no identity; "" otherwise */
 };
 
+enum identity_socket { /* what kind of socket is asked about; wire values, append only */
+	IDENTITY_TCP_CONNECTED = 0,
+	IDENTITY_TCP_OPENING = 1, /* in SYN_SENT too: a connect that is still waiting */
+	IDENTITY_UDP = 2,	  /* connected or not: only its own end need match */
+};
+
 struct identity_question {
+	enum identity_socket kind;
 	struct addr peer, local; /* the workload's end, the proxy's end */
 	uint16_t peer_port, local_port;
 };

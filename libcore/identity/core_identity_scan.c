@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#include "core_procfs.h"
 #include "core_text.h"
 
 #define KNOWN_SLOTS 16384 /* processes remembered as outside the namespace */
@@ -21,6 +22,7 @@ struct known {
 struct scan {
 	int proc_fd, list_fd; /* list_fd: /proc opened for reading, rewound for each scan */
 	uint64_t netns_inode;
+	pid_t leaf; /* our parent: its new children may be on their way in */
 	struct known outside[KNOWN_SLOTS];
 	size_t fds_seen;
 	uint64_t deadline_ms;
@@ -51,6 +53,7 @@ int scan_new(int proc_fd, uint64_t netns_inode, struct scan **ret, struct err *e
 		return err_set(e, ENOMEM, "process scan");
 	s->proc_fd = proc_fd;
 	s->netns_inode = netns_inode;
+	s->leaf = getppid();
 	s->list_fd = openat(proc_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (s->list_fd < 0)
 		return err_set(e, errno, "list /proc");
@@ -80,9 +83,8 @@ bool scan_is_inside(const struct scan *s, pid_t pid)
 	return in_namespace(s, pid);
 }
 
-/* A process outside cannot come in: the workload has no setns(2), and a child of the process leaf
- * enters before it runs anything of the workload's; so only "outside and old" is remembered, and a
- * child of the leaf that has not entered yet holds none of the workload's sockets. */
+/* A process outside cannot come in: the workload has no setns(2).  Only a child of the process leaf
+ * does, before it runs anything of the workload's; so nothing is remembered about those. */
 static bool is_outside(struct scan *s, pid_t pid, ino64_t ino)
 {
 	struct known *k = &s->outside[(size_t) pid % KNOWN_SLOTS];
@@ -92,11 +94,16 @@ static bool is_outside(struct scan *s, pid_t pid, ino64_t ino)
 
 static void remember_outside(struct scan *s, pid_t pid, ino64_t ino)
 {
+	struct err ignored = { 0 };
+	uint64_t start;
 	char path[32];
 	struct stat st;
+	pid_t parent;
 
 	/* Nothing is remembered about a process that could not be looked at. */
 	(void) snprintf(path, sizeof path, "%d/ns/net", (int) pid);
+	if (procfs_stat(s->proc_fd, pid, &parent, &start, &ignored) < 0 || parent == s->leaf)
+		return;
 	if (fstatat(s->proc_fd, path, &st, 0) == 0)
 		s->outside[(size_t) pid % KNOWN_SLOTS] = (struct known){ pid, ino };
 }

@@ -37,12 +37,12 @@ THIRD_PARTY = {  # header pattern -> files that may include it
     r'yaml\.h': r'libcore/policy/load/.*',
     r'seccomp\.h': r'libcore/confine/.*',
     r'openssl/.*': r'libcore/identity/.*',
-    r'netlink/.*': r'libcore/identity/.*|supervisor-process/proc_netns.*\.c',
+    r'netlink/.*': r'libcore/identity/.*|supervisor-process/proc_(netns.*|nflog)\.c',
     r'nftables/.*': r'supervisor-process/proc_fence\.c',
     r'ares\.h': r'supervisor-network/net_resolve.*\.c',
     r'cjson/.*': r'libcore/.*json.*\.c',
 }
-SYSTEM = re.compile(r'^(linux/|sys/|net/|netinet/|arpa/|asm/)?[a-z0-9_]+\.h$')
+SYSTEM = re.compile(r'^(linux/|linux/netfilter/|sys/|net/|netinet/|arpa/|asm/)?[a-z0-9_]+\.h$')
 LIBRARY = re.compile(r'^(event2|protobuf-c|openssl|netlink|nftables|cjson)/|^(yaml|seccomp|ares|cares|event|nghttp2)\.h$')
 
 

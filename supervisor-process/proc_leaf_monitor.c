@@ -1,0 +1,101 @@
+/* proc_leaf_monitor.c - what the bypass monitor reports goes up; what it can't report is said once. */
+#include <stdio.h>
+#include <sys/wait.h>
+#include "core_log.h"
+#include "proc_fence.h"
+#include "proc_leaf_state.h"
+
+#define UNWATCHED "direct connections are refused, but not reported"
+
+struct proc_killer proc_leaf_killer(const struct proc_leaf *p)
+{
+	struct proc_killer k = { .keep = { p->worker ? proc_worker_pid(p->worker) : 0,
+					 p->monitor ? proc_monitor_pid(p->monitor) : 0 } };
+
+	if (p->claim)
+		k.workload = &p->user.identity;
+	return k;
+}
+
+/* The probe tries what must be refused, each once; the report may come long after it. */
+static bool is_of_the_probe(struct proc_leaf *p, const Openshell__Event__Event *ev)
+{
+	int target = proc_probe_target(ev->host, ev->port);
+
+	if (target < 0 || p->probes_seen[target] >= p->probes)
+		return false;
+	p->probes_seen[target]++;
+	return true;
+}
+
+static void on_event(void *owner, const Openshell__Event__Event *ev)
+{
+	struct proc_leaf *p = owner;
+	struct err e = { 0 };
+
+	if (!is_of_the_probe(p, ev) && channel_send(p->up, PROC_EVENT, 0, &ev->base, &e) < 0)
+		log_line(LOG_LEVEL_WARN, "a report of the bypass monitor is lost: %s", e.text);
+}
+
+static void send_exit(void *owner)
+{
+	Openshell__Ipc__ProcExited m = OPENSHELL__IPC__PROC_EXITED__INIT;
+	struct proc_leaf *p = owner;
+	int status = p->exit_status;
+	struct err e = { 0 };
+
+	if (!p->exit_waits)
+		return;
+	p->exit_waits = false;
+	m.signalled = WIFSIGNALED(status);
+	m.code = (uint32_t) (WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	(void) proc_leaf_answer(p, NULL, PROC_EXITED, &m.base, &e);
+}
+
+void proc_leaf_tell_exit(struct proc_leaf *p, int status)
+{
+	struct err e = { 0 };
+
+	p->exit_status = status;
+	p->exit_waits = true;
+	if (!p->monitor || !p->flush || loop_timer_start(p->flush, PROC_MONITOR_FLUSH_MS) < 0 ||
+		proc_monitor_flush(p->monitor, &e) < 0)
+		send_exit(p);
+}
+
+static const struct proc_monitor_calls calls = { .event = on_event, .flushed = send_exit };
+
+static void unwatch(struct proc_leaf *p, const char *why)
+{
+	struct err e = { 0 };
+	char text[256];
+
+	/* Nobody would answer a first packet; the fence must. */
+	if (p->fence_watched &&
+		proc_fence_install(&p->netns, p->tag, false, &p->fence_watched, &e) < 0)
+		log_line(LOG_LEVEL_ERROR, "%s", e.text);
+	(void) snprintf(text, sizeof text, UNWATCHED ": %.160s", why);
+	proc_leaf_notice(p, "bypass", text, false);
+}
+
+int proc_leaf_monitor_start(struct proc_leaf *p, struct err *e)
+{
+	struct err why = { 0 };
+
+	if (loop_timer_new(p->loop, send_exit, p, &p->flush, e) < 0)
+		return -e->code;
+	if (!p->fence_watched)
+		unwatch(p, "this kernel can't log packets to a program (nfnetlink_log)");
+	else if (proc_monitor_start(p->loop, &p->netns, proc_fence_group(p->tag), p->worker, &calls,
+			 p, &p->monitor, &why) < 0)
+		unwatch(p, why.text);
+	return 0;
+}
+
+void proc_leaf_monitor_died(struct proc_leaf *p)
+{
+	proc_monitor_free(TAKE_PTR(p->monitor));
+	send_exit(p);
+	if (p->state != PROC_ENDED)
+		unwatch(p, "the bypass monitor died");
+}

@@ -1,0 +1,175 @@
+#include "proc_monitor.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+#include "core_channel.h"
+#include "core_log.h"
+#include "proc_monitor_child.h"
+
+struct proc_monitor {
+	pid_t pid;
+	struct channel *down;
+	uint32_t state;
+	const struct proc_monitor_calls *calls;
+	void *owner;
+};
+
+static int on_MON_EVENT(void *owner, const struct channel_msg *msg, int *fds, struct err *e)
+{
+	struct proc_monitor *m = owner;
+	ProtobufCMessage *base;
+
+	(void) fds;
+	if (channel_unpack(msg, &openshell__event__event__descriptor, &base, e) < 0)
+		return -e->code;
+	m->calls->event(m->owner, (Openshell__Event__Event *) base);
+	protobuf_c_message_free_unpacked(base, NULL);
+	return 0;
+}
+
+static int on_MON_FLUSHED(void *owner, const struct channel_msg *msg, int *fds, struct err *e)
+{
+	struct proc_monitor *m = owner;
+
+	(void) msg;
+	(void) fds;
+	(void) e;
+	m->calls->flushed(m->owner);
+	return 0;
+}
+
+#define X(n, num, lo, hi, fds, st) { #n, (num), (lo), (hi), (fds), (st), on_##n },
+static const struct channel_rule monitor_rules[] = { MON_ANSWERS(X){ 0 } };
+#undef X
+
+/* The owner sees its death through SIGCHLD. */
+static void on_end(void *owner, const struct err *why)
+{
+	struct proc_monitor *m = owner;
+
+	if (why->code)
+		log_line(LOG_LEVEL_WARN, "ended channel to the bypass monitor: %s", why->text);
+	(void) kill(m->pid, SIGKILL);
+	channel_free(TAKE_PTR(m->down));
+}
+
+static int run_child(struct mon_child *c, const int fds[2], pid_t parent, struct err *e)
+{
+	sigset_t none;
+
+	log_open("openshell-supervisor-process");
+	(void) sigemptyset(&none);
+	(void) sigprocmask(SIG_SETMASK, &none, NULL);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != parent)
+		return err_set(e, ESRCH, "bypass monitor");
+	return mon_child_run(c, fds[0], fds[1], e);
+}
+
+static pid_t fork_child(struct mon_child *c, const int fds[2])
+{
+	pid_t parent = getpid(), pid = fork();
+	struct err why = { 0 };
+
+	if (pid == 0)
+		_exit(run_child(c, fds, parent, &why) < 0 ? log_fatal(&why) : 0);
+	return pid;
+}
+
+static int open_inside(
+	const struct proc_netns *netns, struct mon_child *c, uint16_t group, struct err *e)
+{
+	int r;
+
+	if (proc_netns_enter(netns, e) < 0)
+		return -e->code;
+	r = mon_child_open(c, group, e);
+	if (proc_netns_leave(netns, e) < 0)
+		return -e->code;
+	return r;
+}
+
+static void close_pair(const int pair[2])
+{
+	(void) close(pair[0]);
+	(void) close(pair[1]);
+}
+
+/* take_fd: our end of its channel. */
+static int adopt(struct proc_monitor *m, struct loop *l, int take_fd, struct err *e)
+{
+	m->state = MON_OPEN;
+	return channel_open(l, take_fd, monitor_rules, &m->state, on_end, m, &m->down, e);
+}
+
+static int start(struct proc_monitor *m, struct loop *l, struct mon_child *c,
+	struct proc_worker *worker, struct err *e)
+{
+	int leaf[2], identity[2], fds[2];
+
+	if (channel_pair(leaf, e) < 0)
+		return -e->code;
+	if (channel_pair(identity, e) < 0) {
+		close_pair(leaf);
+		return -e->code;
+	}
+	fds[0] = leaf[1];
+	fds[1] = identity[1];
+	if (proc_worker_add(worker, identity[0], e) == 0) {
+		m->pid = fork_child(c, fds);
+		if (m->pid < 0)
+			(void) err_set(e, errno, "fork the bypass monitor");
+	}
+	close_pair(identity);
+	(void) close(leaf[1]);
+	if (m->pid <= 0) {
+		(void) close(leaf[0]);
+		return -e->code;
+	}
+	return adopt(m, l, leaf[0], e);
+}
+
+int proc_monitor_start(struct loop *l, const struct proc_netns *netns, uint16_t group,
+	struct proc_worker *worker, const struct proc_monitor_calls *calls, void *owner,
+	struct proc_monitor **ret, struct err *e)
+{
+	AUTO(proc_monitor_free) struct proc_monitor *m = calloc(1, sizeof *m);
+	struct mon_child *c = NULL;
+	int r;
+
+	if (!m)
+		return err_set(e, ENOMEM, "bypass monitor");
+	m->calls = calls;
+	m->owner = owner;
+	r = mon_child_new(&c, e);
+	if (r == 0)
+		r = open_inside(netns, c, group, e);
+	if (r == 0)
+		r = start(m, l, c, worker, e);
+	mon_child_free(c);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(m);
+	return 0;
+}
+
+pid_t proc_monitor_pid(const struct proc_monitor *m)
+{
+	return m->pid;
+}
+
+int proc_monitor_flush(struct proc_monitor *m, struct err *e)
+{
+	return m->down ? channel_send(m->down, MON_FLUSH, 0, NULL, e)
+		       : err_set(e, EPIPE, "the bypass monitor is gone");
+}
+
+void proc_monitor_free(struct proc_monitor *m)
+{
+	if (!m)
+		return;
+	channel_free(m->down);
+	free(m);
+}

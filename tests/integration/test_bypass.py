@@ -1,0 +1,122 @@
+"""The bypass monitor: who tried to go past the proxy, where to, and what to do about it."""
+import json
+import os
+import re
+import subprocess
+import time
+
+import lab
+from lab import BASH, CURL, PYTHON, LabTest, Sandbox, policy, wait_for
+
+TCP = ('import socket,sys,time\nfor a in sys.argv[1:]:\n h,p=a.rsplit(":",1)\n t=time.monotonic()\n'
+       ' try: socket.create_connection((h,int(p)),10); print("CONNECTED")\n'
+       ' except OSError as e: print(type(e).__name__, time.monotonic()-t < 0.9)\n')
+UDP = ('import socket,sys,time\ns=socket.socket(2,2)\ntry: s.sendto(b"x",(sys.argv[1],int(sys.argv[2])))\n'
+       'except OSError as e: print(type(e).__name__)\nsys.stdout.flush(); time.sleep(float(sys.argv[3]))\n')
+
+
+class Bypass(LabTest):
+    def go(self, command, args=(), **more):
+        """Result, and the denial events of the bypass monitor as they are in the log file."""
+        with Sandbox(policy(), command, args=['--log-file', '/run/lab-events.json', *args], **more) as box:
+            got = box.finish()
+        self.addCleanup(lambda: os.path.exists('/run/lab-events.json') and os.unlink('/run/lab-events.json'))
+        with open('/run/lab-events.json') as f:
+            events = [json.loads(l) for l in f]
+        os.unlink('/run/lab-events.json')
+        return got, [e for e in events if e.get('stage') == 'bypass' and e['kind'] == 'denial']
+
+    def test_tcp_names_program_destination_and_remedy(self):
+        got, events = self.go([PYTHON, '-c', TCP, '192.0.2.7:443'])
+        self.assertEqual(got.out, 'ConnectionRefusedError True\n', got)
+        self.assertEqual(len(events), 1, (events, got))
+        e = events[0]
+        self.assertEqual((e['host'], e['port'], e['binary'], e['severity']), ('192.0.2.7', 443, PYTHON, 'medium'), e)
+        self.assertGreater(e['source_port'], 0)
+        for word in ('HTTPS_PROXY', 'NODE_USE_ENV_PROXY=1', 'host: 192.0.2.7', 'port: 443', f'path: {PYTHON}'):
+            self.assertIn(word, e['reason'])
+        self.assertRegex(got.err, r'DENIED python3[.0-9]*\(\d+\) -> 192\.0\.2\.7:443')
+
+    def test_tcp_over_ipv6(self):
+        got, events = self.go([PYTHON, '-c', TCP, '2001:db8::7:443'])
+        self.assertEqual(got.out, 'ConnectionRefusedError True\n', got)
+        self.assertEqual([(e['host'], e['port'], e.get('binary')) for e in events], [('2001:db8::7', 443, PYTHON)], got)
+
+    def test_one_event_per_attempt_and_ancestors(self):
+        got, events = self.go([BASH, '-c', f'{PYTHON} -c "$0" 192.0.2.7:443 192.0.2.8:80; {CURL} --noproxy "*" -s http://192.0.2.9/; :', TCP])
+        self.assertEqual([(e['host'], e.get('binary'), e.get('ancestors')) for e in events],
+                         [('192.0.2.7', PYTHON, [BASH]), ('192.0.2.8', PYTHON, [BASH]), ('192.0.2.9', CURL, [BASH])], got)
+
+    def test_udp_and_dns_have_hints_of_their_own(self):
+        got, events = self.go([BASH, '-c', f'{PYTHON} -c "$0" 192.0.2.7 53 0.2; {PYTHON} -c "$0" 192.0.2.7 443 0.2', UDP])
+        self.assertEqual(got.out.split(), ['PermissionError'] * 2, got)
+        self.assertEqual([(e['port'], e.get('binary')) for e in events], [(53, PYTHON), (443, PYTHON)], got)
+        self.assertIn('looked up by the proxy', events[0]['reason'])
+        self.assertIn('QUIC', events[1]['reason'])
+
+    def test_a_sender_that_is_gone_is_reported_with_its_uid(self):
+        """Its last report comes before the end of the sandbox, though the process is gone."""
+        got, events = self.go([PYTHON, '-c', UDP, '192.0.2.7', '53', '0'])
+        self.assertEqual(len(events), 1, got)
+        self.assertTrue(events[0].get('binary') == PYTHON or f'uid {lab.USER}' in events[0]['reason'], events)
+
+    def test_shared_socket_is_no_programs(self):
+        code = ('import os,socket,subprocess,threading\ns=socket.socket(); s.set_inheritable(True)\n'
+                'p=subprocess.Popen(["sleep","30"],close_fds=False)\n'
+                'while os.readlink(f"/proc/{p.pid}/exe")==os.readlink("/proc/self/exe"): pass\n'
+                'try: s.connect(("192.0.2.7",443))\nexcept OSError as e: print(type(e).__name__)\np.kill()')
+        got, events = self.go([PYTHON, '-c', code])
+        self.assertEqual(len(events), 1, got)
+        self.assertNotIn('binary', events[0])
+
+    def test_shown_within_a_second(self):
+        with Sandbox(policy(), [PYTHON, '-c', TCP + 'sys.stdout.flush(); time.sleep(60)', '192.0.2.7:443']) as box:
+            box.wait_out('ConnectionRefusedError True\n')
+            box.wait_err(r'DENIED python3[.0-9]*\(\d+\) -> 192\.0\.2\.7:443', 1)
+
+    def test_the_probe_is_not_reported(self):
+        got, events = self.go(['true'])
+        self.assertEqual(events, [], got)
+        self.assertNotIn('bypass', got.err)
+
+    def test_flood_is_refused_at_once_and_bounded_in_the_log(self):
+        code = ('import socket,time\nt=time.monotonic()\nfor i in range(300):\n s=socket.socket()\n'
+                ' try: s.connect(("192.0.2.7",1000+i)); print("CONNECTED")\n except ConnectionRefusedError: pass\n s.close()\n'
+                'print(time.monotonic()-t < 20)')
+        got, events = self.go([PYTHON, '-c', code])
+        self.assertEqual(got.out, 'True\n', got)
+        self.assertTrue(1 <= len(events) <= 200, len(events))
+
+    def monitor(self, box):
+        """The child of the leaf that lives in the workload's namespace as nobody."""
+        def find():
+            for p in lab.children(box.leaf('process') or 0):
+                with open(f'/proc/{p}/status') as f:
+                    if re.search(r'^Uid:\t65534\t65534', f.read(), re.M):
+                        return p
+        return wait_for(find)
+
+    def test_monitor_that_dies_leaves_the_fence_closed_and_fast(self):
+        code = ('import sys\nfor l in sys.stdin:\n sys.argv=["",l.strip()]\n exec(' + repr(TCP) + ')\n sys.stdout.flush()\n')
+        with Sandbox(policy(), [PYTHON, '-c', code], stdin=subprocess.PIPE) as box:
+            box.wait_err('enforcing')
+            lab.kill(self.monitor(box))
+            box.wait_err('refused, but not reported')
+            start = time.monotonic()
+            box.process.stdin.write(b'192.0.2.7:443\n')
+            box.process.stdin.flush()
+            box.wait_out('ConnectionRefusedError True\n')
+            self.assertLess(time.monotonic() - start, 5)
+
+    def test_monitor_that_is_stopped_delays_but_does_not_open(self):
+        code = TCP.replace('0.9', '3')
+        with Sandbox(policy(), ['sh', '-c', f'read x; exec {PYTHON} -c "$0" 192.0.2.7:443', code], stdin=subprocess.PIPE) as box:
+            box.wait_err('enforcing')
+            lab.kill(self.monitor(box), 19)
+            box.process.stdin.write(b'\n')
+            box.process.stdin.flush()
+            box.wait_out('ConnectionRefusedError True\n')
+
+    def test_in_veth_mode_too(self):
+        got, events = self.go([PYTHON, '-c', TCP, '192.0.2.7:443'], args=['--network-link', 'veth'])
+        self.assertEqual([(e['host'], e.get('binary')) for e in events], [('192.0.2.7', PYTHON)], got)
