@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "core_failure.h"
 #include "core_fd.h"
 #include "core_text.h"
 #include "orch_options.h"
@@ -83,6 +84,14 @@ static int set_loopback(
 		return err_set(
 			e, EINVAL, "--%s must be allow or deny, not '%.80s'", r->name, value);
 	o->loopback_deny = *value == 'd';
+	return 0;
+}
+
+static int set_delegate(
+	struct orch_options *o, const struct row *r, const char *value, struct err *e)
+{
+	if (failure_parse_kinds(value, &o->delegated, e) < 0)
+		return err_wrap(e, "--%s", r->name);
 	return 0;
 }
 
@@ -214,6 +223,9 @@ static const struct row rows[] = {
 		"sealed: loopback only (default); veth: reachable from the host" },
 	{ "loopback", 0, VALUE_ONE, NULL, set_loopback, 0, "allow|deny",
 		"deny: the command may reach nothing on loopback but the proxy" },
+	{ "delegate", 0, VALUE_ONE, NULL, set_delegate, 0, "KIND,...",
+		"tolerate that the host refuses network-namespace, supervisor-seccomp or "
+		"workload-seccomp" },
 	{ "env", 0, VALUE_ONE, NULL, add_env, 0, "NAME[=VALUE]",
 		"pass a variable to the command (may be repeated)" },
 	{ "log-level", 0, VALUE_ONE, "OPENSHELL_LOG_LEVEL", set_level, 0, "LEVEL",

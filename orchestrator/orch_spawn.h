@@ -26,7 +26,7 @@ int orch_spawn_self(char **ret, struct err *e);
  * its owner only: whoever could write it could become root.  *ret is malloc'd. */
 int orch_spawn_find(const struct orch_places *p, const char *name, char **ret, struct err *e);
 
-#define ORCH_LEAF_ARGS_MAX 2
+#define ORCH_LEAF_ARGS_MAX 3
 
 struct orch_program {
 	const char *path;		      /* with a folder */

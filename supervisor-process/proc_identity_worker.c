@@ -291,7 +291,8 @@ static void on_control(void *owner, int fd, unsigned ready)
 
 static int confine(struct err *e)
 {
-	struct confine_identity id = { .keep_caps = WORKER_CAPS, .keep_uid = true };
+	struct confine_identity id = { .keep_caps = WORKER_CAPS & confine_caps_permitted(),
+		.keep_uid = true };
 
 	if (confine_harden(e) < 0 || confine_drop(&id, e) < 0)
 		return -e->code;

@@ -45,6 +45,22 @@ void proc_leaf_notice(struct proc_leaf *p, const char *stage, const char *text, 
 		log_err(&e);
 }
 
+void proc_leaf_tolerate(struct proc_leaf *p, enum failure_kind kind, int code)
+{
+	static const char *const meaning[] = {
+		"egress is cooperative only: programs that ignore the proxy variables are not held",
+		"the supervisor's own system calls are not filtered",
+		"the workload's system calls are not filtered",
+	};
+	char text[256];
+
+	p->tolerated |= FAILURE_BIT(kind);
+	(void) snprintf(text, sizeof text,
+		"the host refuses %s (%s, errno %d), which is delegated to it; %s",
+		failure_kind_name(kind), strerror(code), code, meaning[kind]);
+	proc_leaf_notice(p, "delegated", text, true);
+}
+
 /* A request that fails is answered with PROC_FAILED; the channel goes on, so that the reason
  * arrives. */
 static int finish(struct proc_leaf *p, const char *stage, int r, struct err *e)
@@ -89,7 +105,8 @@ static int on_PROC_ATTACH(void *owner, const struct channel_msg *m, int *fds, st
 	protobuf_c_message_free_unpacked(base, NULL);
 	if (r < 0)
 		return finish(p, "attach", r, e);
-	answer.proxy_address = (char *) PROC_PROXY_ADDRESS;
+	answer.proxy_address = (char *) (uintptr_t) p->netns.proxy_address;
+	answer.rootless = p->rootless;
 	answer.proxy_port = p->proxy_port;
 	answer.host_interface = p->netns.host_link;
 	answer.workload_address = p->netns.workload_address;
@@ -275,7 +292,7 @@ int proc_leaf_new(struct loop *l, struct proc_leaf **ret, struct err *e)
 		return err_set(e, ENOMEM, "process leaf");
 	p->loop = l;
 	p->state = PROC_NEW;
-	p->netns.fd = p->netns.home = -1;
+	p->netns.fd = p->netns.home = p->netns.lease = -1;
 	p->probe_fd = -1;
 	p->main = (struct proc_child){ 0, -1, -1 };
 	if (loop_signal_new(l, SIGCHLD, on_sigchld, p, &p->sigchld, e) < 0)

@@ -84,6 +84,8 @@ int proc_leaf_monitor_start(struct proc_leaf *p, struct err *e)
 
 	if (loop_timer_new(p->loop, send_exit, p, &p->flush, e) < 0)
 		return -e->code;
+	if (p->netns.refused)
+		return 0; /* there is no fence, and so nothing that it refuses */
 	if (!p->fence_watched)
 		unwatch(p, "this kernel can't log packets to a program (nfnetlink_log)");
 	else if (proc_monitor_start(p->loop, &p->netns, proc_fence_group(p->tag), p->worker, &calls,

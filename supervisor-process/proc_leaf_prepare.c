@@ -4,17 +4,40 @@
 #include <string.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "core_fd.h"
 #include "core_text.h"
 #include "proc_fence.h"
 #include "proc_files.h"
 #include "proc_leaf_state.h"
 #include "proc_mounts.h"
+#include "proc_userns.h"
 
 #define PASSWD "/etc/passwd"
 #define GROUP "/etc/group"
 #define CONTRACT_VERSION 1u
 #define PIDS_MAX_FILE "/sys/fs/cgroup/pids.max"
+
+static bool is_delegated(void *owner, enum failure_kind kind, int code)
+{
+	const struct proc_leaf *p = owner;
+
+	(void) code;
+	return p->delegated & FAILURE_BIT(kind);
+}
+
+static int make_network(struct proc_leaf *p, bool veth, struct err *e)
+{
+	struct proc_netns_wish wish = { veth, p->rootless, p->tag };
+
+	if (proc_netns_new(&wish, &p->netns, e) < 0)
+		return -e->code;
+	if (p->netns.refused) {
+		proc_leaf_tolerate(p, FAILURE_NETWORK_NAMESPACE, p->netns.refused);
+		return 0;
+	}
+	return proc_fence_install(&p->netns, p->tag, true, &p->fence_watched, e);
+}
 
 int proc_leaf_attach(
 	struct proc_leaf *p, const Openshell__Ipc__ProcAttach *a, int *ret_listener, struct err *e)
@@ -28,11 +51,13 @@ int proc_leaf_attach(
 	(void) snprintf(p->tag, sizeof p->tag, "%.8s", a->tag);
 	p->proxy_port = (uint16_t) a->proxy_port;
 	p->loopback_deny = a->loopback_deny;
-	if (proc_netns_new(a->link == OPENSHELL__IPC__NETWORK_LINK__VETH, p->tag, &p->netns, e) <
-			0 ||
-		proc_fence_install(&p->netns, p->tag, true, &p->fence_watched, e) < 0)
+	p->delegated = a->delegated;
+	p->rootless = geteuid() != 0;
+	if (failure_set_handler(is_delegated, p, e) < 0 ||
+		(p->rootless && proc_userns_enter(e) < 0) ||
+		make_network(p, a->link == OPENSHELL__IPC__NETWORK_LINK__VETH, e) < 0)
 		return -e->code;
-	return proc_netns_listen(&p->netns, p->proxy_port, ret_listener, e);
+	return proc_netns_listen(&p->netns, &p->proxy_port, ret_listener, e);
 }
 
 static int load_policy(struct proc_leaf *p, int fd, struct err *e)
@@ -58,6 +83,23 @@ static const char *driver_env(const Openshell__Ipc__ProcClaim *c, const char *na
 	return NULL;
 }
 
+/* Without root there is one identity; a policy that names another is told so. */
+static int keep_user(struct proc_leaf *p, const struct proc_user_input *in, struct err *e)
+{
+	char uid[16];
+
+	if (proc_userns_user(PASSWD, GROUP, &p->user, e) < 0)
+		return -e->code;
+	(void) snprintf(uid, sizeof uid, "%u", p->user.identity.uid);
+	if (in->policy_user[0] && strcmp(in->policy_user, uid) != 0 &&
+		strcmp(in->policy_user, p->user.name) != 0)
+		proc_warn(&p->warnings,
+			"the policy asks for user %.64s, but without root the command keeps uid "
+			"%s; start as root to change that",
+			in->policy_user, uid);
+	return 0;
+}
+
 static int resolve_user(struct proc_leaf *p, struct err *e)
 {
 	const Openshell__Sandbox__V1__ProcessPolicy *process = policy_message(p->policy)->process;
@@ -75,6 +117,8 @@ static int resolve_user(struct proc_leaf *p, struct err *e)
 		.group_path = GROUP,
 	};
 
+	if (p->rootless)
+		return keep_user(p, &in, e);
 	if (proc_user_resolve(&in, &p->user, e) < 0)
 		return -e->code;
 	if (!p->user.from_driver)
@@ -89,6 +133,7 @@ static struct proc_paths_input paths_input(const struct proc_leaf *p)
 		.policy = policy_message(p->policy),
 		.has_filesystem = policy_has_filesystem(p->policy),
 		.workdir = p->claim->workdir,
+		.shared_terminals = p->terminals_shared,
 		.loopback_deny = p->loopback_deny,
 		.proxy_port = p->proxy_port,
 	};
@@ -126,6 +171,7 @@ static int hide_host(struct proc_leaf *p, struct err *e)
 		keep[n++] = f->read_write[i];
 	if (proc_mounts_hide(keep, n, &hidden, e) < 0)
 		return -e->code;
+	p->terminals_shared = hidden.refused != 0;
 	if (hidden.refused)
 		proc_warn(&p->warnings,
 			"the host refuses mounts (%s), so its Unix sockets and terminals are NOT "
@@ -202,7 +248,7 @@ int proc_leaf_bind(
 					: "dumb",
 	};
 
-	(void) snprintf(url, sizeof url, "http://%s:%u", PROC_PROXY_ADDRESS, p->proxy_port);
+	(void) snprintf(url, sizeof url, "http://%s:%u", p->netns.proxy_address, p->proxy_port);
 	if (proc_env_build(&in, &p->env, e) < 0 ||
 		proc_worker_start(p->netns.fd, &p->worker, e) < 0)
 		return -e->code;

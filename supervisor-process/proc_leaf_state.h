@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include "core_channel.h"
 #include "core_confine.h"
+#include "core_failure.h"
 #include "core_loop.h"
 #include "core_policy.h"
 #include "ipc_process.h"
@@ -29,7 +30,8 @@ struct proc_leaf {
 	struct proc_netns netns;
 	char tag[16];
 	uint16_t proxy_port;
-	bool loopback_deny, fence_watched;
+	bool loopback_deny, fence_watched, rootless;
+	uint32_t delegated, tolerated; /* masks of enum failure_kind */
 
 	/* claim */
 	Openshell__Ipc__ProcClaim *claim;
@@ -39,6 +41,7 @@ struct proc_leaf {
 	struct confine_filter *prelude, *filter;
 	struct proc_warnings warnings;
 	struct proc_restrictions restrictions;
+	bool terminals_shared; /* /dev/pts is the host's */
 
 	/* bind */
 	struct proc_env env;
@@ -68,6 +71,8 @@ struct proc_leaf {
 void proc_leaf_fail(struct proc_leaf *p, const char *stage, const struct err *e);
 int proc_leaf_answer(struct proc_leaf *p, const struct channel_msg *m, uint16_t number,
 	const ProtobufCMessage *answer, struct err *e);
+/* The host refused this step, and it is tolerated: say so, with its errno. */
+void proc_leaf_tolerate(struct proc_leaf *p, enum failure_kind kind, int code);
 void proc_leaf_notice(struct proc_leaf *p, const char *stage, const char *text, bool high);
 
 /* proc_leaf_prepare.c: attach, claim, bind */

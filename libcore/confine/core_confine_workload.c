@@ -177,6 +177,8 @@ int confine_filter_prelude(struct confine_filter **ret, struct err *e)
 	r = confine_ctx_deny(ctx, prelude, e);
 	if (r == 0)
 		r = confine_ctx_export(ctx, ret, e);
+	if (r == 0)
+		confine_filter_all_threads(*ret);
 	seccomp_release(ctx);
 	return r;
 }

@@ -22,6 +22,7 @@ import unittest
 
 BUILD = pathlib.Path(os.environ.get('OPENSHELL_BUILD', 'build')).resolve()
 SUPERVISOR = BUILD / 'orchestrator' / 'openshell-supervisor'
+REFUSE = BUILD / 'tests' / 'confinement' / 'refuse'
 INJECT = BUILD / 'tests' / 'confinement' / 'inject'
 SYSTRY = BUILD / 'tests' / 'confinement' / 'systry'
 
