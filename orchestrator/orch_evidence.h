@@ -35,6 +35,7 @@ void orch_evidence_line(const struct orch_enforced *x, struct text *ret);
 struct orch_expected { /* of the network leaf */
 	uint32_t uid, gid;
 	bool unfiltered; /* a host that refuses filters was tolerated */
+	bool rootless;	 /* nobody could empty its bounding set; no_new_privs closes that way */
 };
 
 /* text of /proc/PID/status: every id is uid and gid, no capability in any set, no_new_privs, a

@@ -421,6 +421,7 @@ static void choose_proxy_user(struct orch_run *r)
 
 	r->proxy.uid = root ? r->o->proxy_uid : geteuid();
 	r->proxy.gid = root ? r->o->proxy_gid : getegid();
+	r->proxy.rootless = !root;
 	r->proxy.unfiltered = r->o->delegated & FAILURE_BIT(FAILURE_SUPERVISOR_SECCOMP);
 	(void) snprintf(r->proxy_uid, sizeof r->proxy_uid, "%u", r->proxy.uid);
 	(void) snprintf(r->proxy_gid, sizeof r->proxy_gid, "%u", r->proxy.gid);
