@@ -314,7 +314,11 @@ static int serve(struct worker *w, struct err *e)
 		(r = identity_finder_new(WORKER_NETNS_FD, proc_fd, &w->finder, e)) < 0 ||
 		(r = loop_timer_new(w->loop, answer_all, w, &w->soon, e)) < 0 ||
 		(r = loop_io_new(w->loop, WORKER_CONTROL_FD, on_control, w, &w->control, e)) < 0 ||
-		(r = loop_io_watch(w->control, LOOP_READ)) < 0 || (r = confine(e)) < 0)
+		(r = loop_io_watch(w->control, LOOP_READ)) < 0)
+		return r;
+	if (geteuid() != 0)
+		identity_finder_share_root(w->finder);
+	if ((r = confine(e)) < 0)
 		return r;
 	return loop_run(w->loop, e);
 }

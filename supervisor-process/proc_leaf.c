@@ -293,7 +293,7 @@ int proc_leaf_new(struct loop *l, struct proc_leaf **ret, struct err *e)
 	p->loop = l;
 	p->state = PROC_NEW;
 	p->netns.fd = p->netns.home = p->netns.lease = -1;
-	p->probe_fd = -1;
+	p->probe_fd = p->host_sockets = -1;
 	p->main = (struct proc_child){ 0, -1, -1 };
 	if (loop_signal_new(l, SIGCHLD, on_sigchld, p, &p->sigchld, e) < 0)
 		return -e->code;
@@ -337,6 +337,7 @@ void proc_leaf_free(struct proc_leaf *p)
 	loop_timer_free(p->grace);
 	loop_timer_free(p->flush);
 	core_closep(&p->probe_fd);
+	core_closep(&p->host_sockets);
 	proc_child_done(&p->main);
 	proc_paths_done(&p->paths);
 	proc_env_done(&p->env);

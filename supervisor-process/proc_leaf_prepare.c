@@ -16,6 +16,7 @@
 #define PASSWD "/etc/passwd"
 #define GROUP "/etc/group"
 #define CONTRACT_VERSION 1u
+#define ABI_SCOPES 6 /* Landlock: signals and abstract sockets */
 #define PIDS_MAX_FILE "/sys/fs/cgroup/pids.max"
 
 static bool is_delegated(void *owner, enum failure_kind kind, int code)
@@ -53,6 +54,9 @@ int proc_leaf_attach(
 	p->loopback_deny = a->loopback_deny;
 	p->delegated = a->delegated;
 	p->rootless = geteuid() != 0;
+	p->host_sockets = open("/proc/net/unix", O_RDONLY | O_CLOEXEC);
+	if (p->host_sockets < 0)
+		return err_set(e, errno, "open /proc/net/unix");
 	if (failure_set_handler(is_delegated, p, e) < 0 ||
 		(p->rootless && proc_userns_enter(e) < 0) ||
 		make_network(p, a->link == OPENSHELL__IPC__NETWORK_LINK__VETH, e) < 0)
@@ -83,14 +87,23 @@ static const char *driver_env(const Openshell__Ipc__ProcClaim *c, const char *na
 	return NULL;
 }
 
-/* Without root there is one identity; a policy that names another is told so. */
+/* Without root there is one identity.  A policy that names another is told so; a driver that does is
+ * refused, as it has prepared files for that one. */
 static int keep_user(struct proc_leaf *p, const struct proc_user_input *in, struct err *e)
 {
+	const char *driver =
+		in->sandbox_uid && in->sandbox_uid[0] ? in->sandbox_uid : in->image_user;
 	char uid[16];
 
 	if (proc_userns_user(PASSWD, GROUP, &p->user, e) < 0)
 		return -e->code;
 	(void) snprintf(uid, sizeof uid, "%u", p->user.identity.uid);
+	if (driver && driver[0] && strcmp(driver, uid) != 0 && strcmp(driver, p->user.name) != 0)
+		return err_set(e, EPERM,
+			"the driver asks for user %.64s (OPENSHELL_SANDBOX_UID or "
+			"OPENSHELL_OCI_IMAGE_USER), and without root the command can only keep uid "
+			"%s; start as root, or unset it",
+			driver, uid);
 	if (in->policy_user[0] && strcmp(in->policy_user, uid) != 0 &&
 		strcmp(in->policy_user, p->user.name) != 0)
 		proc_warn(&p->warnings,
@@ -169,7 +182,7 @@ static int hide_host(struct proc_leaf *p, struct err *e)
 		keep[n++] = f->read_only[i];
 	for (size_t i = 0; f && i < f->n_read_write && n < PROC_MOUNTS_KEEP_MAX; i++)
 		keep[n++] = f->read_write[i];
-	if (proc_mounts_hide(keep, n, &hidden, e) < 0)
+	if (proc_mounts_hide(p->host_sockets, keep, n, &hidden, e) < 0)
 		return -e->code;
 	p->terminals_shared = hidden.refused != 0;
 	if (hidden.refused)
@@ -225,6 +238,12 @@ int proc_leaf_claim(
 		confine_filter_prelude(&p->prelude, e) < 0 ||
 		confine_filter_workload(&p->filter, e) < 0)
 		return -e->code;
+	if (p->rootless && p->paths.abi < ABI_SCOPES)
+		proc_warn(&p->warnings,
+			"Landlock ABI %d can't keep signals inside (%d can): the workload, which "
+			"has "
+			"the supervisor's uid, could end it; start as root to separate them",
+			p->paths.abi, ABI_SCOPES);
 	p->restrictions = (struct proc_restrictions){
 		.netns = &p->netns,
 		.identity = &p->user.identity,

@@ -141,16 +141,13 @@ static int cover_socket(const char *path, struct proc_mounts_result *ret, struct
 	return 0;
 }
 
-static int cover_sockets(
-	const char *const *keep, size_t n_keep, struct proc_mounts_result *ret, struct err *e)
+static int cover_sockets(int fd, const char *const *keep, size_t n_keep,
+	struct proc_mounts_result *ret, struct err *e)
 {
-	AUTO_CLOSE int fd = open("/proc/net/unix", O_RDONLY | O_CLOEXEC);
 	AUTO_FREE char *text = NULL;
 	const char *at, *path;
 	size_t len, n;
 
-	if (fd < 0)
-		return err_set(e, errno, "open /proc/net/unix");
 	if (fd_read_all(fd, PROC_MOUNTS_LIST_MAX, &text, &len, e) < 0)
 		return err_wrap(e, "/proc/net/unix");
 	at = text;
@@ -199,7 +196,7 @@ static int cover_terminals(struct err *e)
 	return 0;
 }
 
-static int hide(const char *const *keep, size_t n_keep, struct kept *kept,
+static int hide(int sockets_fd, const char *const *keep, size_t n_keep, struct kept *kept,
 	struct proc_mounts_result *ret, struct err *e)
 {
 	open_kept(kept, keep, n_keep);
@@ -208,11 +205,11 @@ static int hide(const char *const *keep, size_t n_keep, struct kept *kept,
 			return -e->code;
 	if (cover_terminals(e) < 0)
 		return -e->code;
-	return cover_sockets(keep, n_keep, ret, e);
+	return cover_sockets(sockets_fd, keep, n_keep, ret, e);
 }
 
-int proc_mounts_hide(
-	const char *const *keep, size_t n_keep, struct proc_mounts_result *ret, struct err *e)
+int proc_mounts_hide(int sockets_fd, const char *const *keep, size_t n_keep,
+	struct proc_mounts_result *ret, struct err *e)
 {
 	AUTO_FREE struct kept *kept = NULL;
 	int r;
@@ -230,7 +227,7 @@ int proc_mounts_hide(
 		ret->refused = errno;
 		return 0;
 	}
-	r = hide(keep, n_keep, kept, ret, e);
+	r = hide(sockets_fd, keep, n_keep, kept, ret, e);
 	for (size_t i = 0; i < n_keep; i++)
 		core_closep(&kept[i].fd);
 	if (r == -EPERM || r == -EACCES) {

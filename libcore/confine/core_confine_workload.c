@@ -167,6 +167,21 @@ static int deny_arguments(scmp_filter_ctx ctx, struct err *e)
 	return 0;
 }
 
+/* The workload may have the uid of the person who started it: what acts on another process by its pid,
+ * and asks for nothing but the same uid, would reach that person's programs and, without root, the
+ * supervisor.  0 is the caller itself.  prlimit64 may still look (no new limit). */
+static int deny_by_pid(scmp_filter_ctx ctx, struct err *e)
+{
+	int r;
+
+	if (deny_if(ctx, SCMP_SYS(setpriority), SCMP_A1_64(SCMP_CMP_NE, 0), e) < 0 ||
+		deny_if(ctx, SCMP_SYS(ioprio_set), SCMP_A1_64(SCMP_CMP_NE, 0), e) < 0)
+		return -e->code;
+	r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 2,
+		SCMP_A0_64(SCMP_CMP_NE, 0), SCMP_A2_64(SCMP_CMP_NE, 0));
+	return r < 0 ? err_set(e, -r, "filter prlimit64") : 0;
+}
+
 int confine_filter_prelude(struct confine_filter **ret, struct err *e)
 {
 	scmp_filter_ctx ctx;
@@ -191,7 +206,8 @@ int confine_filter_workload(struct confine_filter **ret, struct err *e)
 	if (confine_ctx_new(SCMP_ACT_ALLOW, &ctx, e) < 0)
 		return -e->code;
 	if ((r = confine_ctx_deny(ctx, denied, e)) == 0 && (r = deny_namespaces(ctx, e)) == 0 &&
-		(r = deny_families(ctx, e)) == 0 && (r = deny_protocols(ctx, e)) == 0)
+		(r = deny_families(ctx, e)) == 0 && (r = deny_protocols(ctx, e)) == 0 &&
+		(r = deny_by_pid(ctx, e)) == 0)
 		r = deny_arguments(ctx, e);
 	if (r == 0)
 		r = confine_ctx_export(ctx, ret, e);

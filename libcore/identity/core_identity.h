@@ -74,6 +74,9 @@ struct identity_finder;
 int identity_finder_new(int netns_fd, int proc_fd, struct identity_finder **ret, struct err *e);
 void identity_finder_free(struct identity_finder *f);
 void identity_finder_set_anchor(struct identity_finder *f, pid_t anchor);
+/* The anchor's root directory is the caller's own: look there instead of in /proc/ANCHOR/root, which
+ * a user namespace may not open before the anchor has executed its program. */
+void identity_finder_share_root(struct identity_finder *f);
 /* Fills ret[0..n); always succeeds: failure is an answer with assurance none and a reason.
  * Free each with identity_answer_done(). */
 void identity_find(struct identity_finder *f, const struct identity_question *q,

@@ -33,6 +33,7 @@ METADATA = '169.254.169.254'
 NAMES = {'origin.test': ORIGIN, 'evil.test': EVIL, 'internal.test': INTERNAL,
          'rebind.test': '127.0.0.1', 'meta.test': METADATA}
 USER = 4242                 # no account of this number is needed
+ROOTLESS = False            # supervisors are started by USER (test_rootless.py)
 WAIT = 20                   # seconds; every wait below has a limit
 
 CURL = os.path.realpath(shutil.which('curl') or '/usr/bin/curl')
@@ -190,6 +191,9 @@ class Sandbox:
         # Where the workload can't write: a file that it could change is not read again.
         self.etc = pathlib.Path(tempfile.mkdtemp(prefix='lab-', dir='/run'))
         self.policy = self.etc / 'policy.yaml'
+        if ROOTLESS:
+            launcher = ['setpriv', '--reuid', str(USER), '--regid', str(USER), '--clear-groups', '--', *launcher]
+            os.chown(self.etc, USER, USER)
         argv = [*launcher, str(SUPERVISOR), '--workdir', str(self.work)]
         if document is not None:
             self.write_policy(document)
@@ -204,6 +208,8 @@ class Sandbox:
         new = self.policy.with_suffix('.new')
         new.write_text(document)
         os.chmod(new, 0o600)
+        if ROOTLESS:
+            os.chown(new, USER, USER)
         os.rename(new, self.policy)
 
     @property

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import time
 
@@ -15,15 +16,28 @@ UDP = ('import socket,sys,time\ns=socket.socket(2,2)\ntry: s.sendto(b"x",(sys.ar
        'except OSError as e: print(type(e).__name__)\nsys.stdout.flush(); time.sleep(float(sys.argv[3]))\n')
 
 
+LOG = '/run/lab-log/events.json'
+
+
 class Bypass(LabTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        os.makedirs(os.path.dirname(LOG), exist_ok=True)
+        os.chown(os.path.dirname(LOG), lab.USER, lab.USER)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(os.path.dirname(LOG))
+        super().tearDownClass()
+
     def go(self, command, args=(), **more):
         """Result, and the denial events of the bypass monitor as they are in the log file."""
-        with Sandbox(policy(), command, args=['--log-file', '/run/lab-events.json', *args], **more) as box:
+        with Sandbox(policy(), command, args=['--log-file', LOG, *args], **more) as box:
             got = box.finish()
-        self.addCleanup(lambda: os.path.exists('/run/lab-events.json') and os.unlink('/run/lab-events.json'))
-        with open('/run/lab-events.json') as f:
+        with open(LOG) as f:
             events = [json.loads(l) for l in f]
-        os.unlink('/run/lab-events.json')
+        os.unlink(LOG)
         return got, [e for e in events if e.get('stage') == 'bypass' and e['kind'] == 'denial']
 
     def test_tcp_names_program_destination_and_remedy(self):
@@ -88,11 +102,11 @@ class Bypass(LabTest):
         self.assertTrue(1 <= len(events) <= 200, len(events))
 
     def monitor(self, box):
-        """The child of the leaf that lives in the workload's namespace as nobody."""
+        """The child of the leaf without any capability."""
         def find():
             for p in lab.children(box.leaf('process') or 0):
                 with open(f'/proc/{p}/status') as f:
-                    if re.search(r'^Uid:\t65534\t65534', f.read(), re.M):
+                    if lab.exe_name(p).startswith('openshell') and re.search(r'^CapEff:\t0+$', f.read(), re.M):
                         return p
         return wait_for(find)
 
