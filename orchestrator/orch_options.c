@@ -105,6 +105,15 @@ static int set_interactive(
 	return 0;
 }
 
+static int set_skill(struct orch_options *o, const struct row *r, const char *value, struct err *e)
+{
+	(void) r;
+	(void) value;
+	(void) e;
+	o->skill = true;
+	return 0;
+}
+
 static int add_env(struct orch_options *o, const struct row *r, const char *value, struct err *e)
 {
 	if (o->n_env == ORCH_ENV_OPTIONS_MAX)
@@ -226,6 +235,8 @@ static const struct row rows[] = {
 	{ "delegate", 0, VALUE_ONE, NULL, set_delegate, 0, "KIND,...",
 		"tolerate that the host refuses network-namespace, supervisor-seccomp or "
 		"workload-seccomp" },
+	{ "install-skill", 0, VALUE_NONE, NULL, set_skill, 0, "",
+		"write a page for the agent below /etc/openshell/skills: what refusals mean" },
 	{ "env", 0, VALUE_ONE, NULL, add_env, 0, "NAME[=VALUE]",
 		"pass a variable to the command (may be repeated)" },
 	{ "log-level", 0, VALUE_ONE, "OPENSHELL_LOG_LEVEL", set_level, 0, "LEVEL",

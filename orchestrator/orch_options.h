@@ -24,6 +24,7 @@ struct orch_options {
 	const char *leaf_dir;
 	const char *log_file;
 	uint64_t timeout_s; /* 0: none */
+	bool skill;	    /* write the agent's page about the sandbox */
 	uint32_t delegated; /* mask of enum failure_kind (core_failure.h) */
 	enum orch_link link;
 	enum log_level log_level;

@@ -15,9 +15,6 @@
 
 #define PROXY_PORT 3128
 #define CONTRACT_VERSION 1
-#ifndef OPENSHELL_LIBEXEC
-#define OPENSHELL_LIBEXEC "/usr/local/libexec/openshell"
-#endif
 
 static const char *get_env(const char *name)
 {
@@ -60,6 +57,11 @@ static int make_tag(struct orch_run *r, struct err *e)
 
 static int choose_workdir(struct orch_run *r, struct err *e)
 {
+	/* An image's workspace may have to be made first: the process leaf judges it. */
+	if (getenv("OPENSHELL_OCI_IMAGE_USER") && *getenv("OPENSHELL_OCI_IMAGE_USER")) {
+		r->workdir = strdup(r->o->workdir ? r->o->workdir : "");
+		return r->workdir ? 0 : err_set(e, ENOMEM, "workdir");
+	}
 	r->workdir = realpath(r->o->workdir ? r->o->workdir : ".", NULL);
 	return r->workdir ? 0
 			  : err_set(e, errno, "workdir %s: %s", r->o->workdir ? r->o->workdir : ".",
@@ -151,6 +153,7 @@ static int plan(struct orch_run *r, const struct orch_invoker *invoker, struct e
 	r->claim.invoker_uid = invoker->uid;
 	r->claim.invoker_gid = invoker->gid;
 	r->claim.require_pid_limit = r->o->require_pid_limit;
+	r->claim.skill = r->o->skill;
 	if (r->o->tty && getenv("TERM"))
 		r->bind.term = getenv("TERM");
 	r->start.rows = size.rows;

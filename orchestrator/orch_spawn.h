@@ -10,6 +10,9 @@
 #include "core_err.h"
 #include "core_log.h"
 
+#ifndef OPENSHELL_LIBEXEC
+#define OPENSHELL_LIBEXEC "/usr/local/libexec/openshell"
+#endif
 #define ORCH_LEAF_PROCESS "openshell-supervisor-process"
 #define ORCH_LEAF_NETWORK "openshell-supervisor-network"
 

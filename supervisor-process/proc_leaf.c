@@ -32,13 +32,13 @@ int proc_leaf_answer(struct proc_leaf *p, const struct channel_msg *m, uint16_t 
 	return channel_send(p->up, number, m ? m->request : 0, answer, e);
 }
 
-void proc_leaf_notice(struct proc_leaf *p, const char *stage, const char *text, bool high)
+void proc_leaf_notice(struct proc_leaf *p, const char *stage, const char *text,
+	Openshell__Event__Severity severity)
 {
 	struct event ev;
 	struct err e = { 0 };
 
-	event_init(&ev, OPENSHELL__EVENT__KIND__NOTICE,
-		high ? OPENSHELL__EVENT__SEVERITY__HIGH : OPENSHELL__EVENT__SEVERITY__MEDIUM);
+	event_init(&ev, OPENSHELL__EVENT__KIND__NOTICE, severity);
 	ev.msg.stage = event_text(&ev, stage);
 	ev.msg.message = event_text(&ev, text);
 	if (channel_send(p->up, PROC_EVENT, 0, &ev.msg.base, &e) < 0)
@@ -58,7 +58,7 @@ void proc_leaf_tolerate(struct proc_leaf *p, enum failure_kind kind, int code)
 	(void) snprintf(text, sizeof text,
 		"the host refuses %s (%s, errno %d), which is delegated to it; %s",
 		failure_kind_name(kind), strerror(code), code, meaning[kind]);
-	proc_leaf_notice(p, "delegated", text, true);
+	proc_leaf_notice(p, "delegated", text, OPENSHELL__EVENT__SEVERITY__HIGH);
 }
 
 /* A request that fails is answered with PROC_FAILED; the channel goes on, so that the reason

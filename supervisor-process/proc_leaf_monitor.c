@@ -75,7 +75,7 @@ static void unwatch(struct proc_leaf *p, const char *why)
 		proc_fence_install(&p->netns, p->tag, false, &p->fence_watched, &e) < 0)
 		log_line(LOG_LEVEL_ERROR, "%s", e.text);
 	(void) snprintf(text, sizeof text, UNWATCHED ": %.160s", why);
-	proc_leaf_notice(p, "bypass", text, false);
+	proc_leaf_notice(p, "bypass", text, OPENSHELL__EVENT__SEVERITY__MEDIUM);
 }
 
 int proc_leaf_monitor_start(struct proc_leaf *p, struct err *e)

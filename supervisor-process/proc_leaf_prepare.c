@@ -1,6 +1,7 @@
 /* proc_leaf_prepare.c - attach, claim and bind: everything before an untrusted process can exist. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -11,13 +12,14 @@
 #include "proc_files.h"
 #include "proc_leaf_state.h"
 #include "proc_mounts.h"
+#include "proc_pids.h"
+#include "proc_skill.h"
 #include "proc_userns.h"
 
 #define PASSWD "/etc/passwd"
 #define GROUP "/etc/group"
 #define CONTRACT_VERSION 1u
 #define ABI_SCOPES 6 /* Landlock: signals and abstract sockets */
-#define PIDS_MAX_FILE "/sys/fs/cgroup/pids.max"
 
 static bool is_delegated(void *owner, enum failure_kind kind, int code)
 {
@@ -152,17 +154,44 @@ static struct proc_paths_input paths_input(const struct proc_leaf *p)
 	};
 }
 
+/* An operator names a directory that is there; an image's may be made (spec/process 13.4). */
+static int use_workdir(struct proc_leaf *p, struct err *e)
+{
+	const struct confine_identity *id = &p->user.identity;
+	const char *path;
+	char *copy;
+
+	if (!p->user.from_image)
+		return p->claim->workdir[0] &&
+				(proc_files_check_workdir(p->claim->workdir, e) < 0 ||
+					proc_files_workdir(p->claim->workdir, id, e) < 0)
+			? -e->code
+			: 0;
+	if (proc_files_image_workdir(p->claim->workdir, id, &path, e) < 0)
+		return -e->code;
+	if (path == p->claim->workdir)
+		return 0;
+	copy = strdup(path);
+	if (!copy)
+		return err_set(e, ENOMEM, "workspace");
+	/* The unpacker's allocator is malloc(3), but for the empty string. */
+	if (p->claim->workdir[0])
+		free(p->claim->workdir);
+	p->claim->workdir = copy;
+	return 0;
+}
+
 static int prepare_files(struct proc_leaf *p, struct err *e)
 {
 	const char *writable[POLICY_PATHS_MAX + 1];
-	struct proc_paths_input in = paths_input(p);
+	struct proc_paths_input in;
 	const struct confine_identity *id = &p->user.identity;
-	size_t n = proc_paths_writable(&in, writable, POLICY_PATHS_MAX + 1);
+	size_t n;
 
-	if (in.workdir[0] &&
-		(proc_files_check_workdir(in.workdir, e) < 0 ||
-			proc_files_workdir(in.workdir, id, e) < 0))
+	if (use_workdir(p, e) < 0)
 		return -e->code;
+	in = paths_input(p);
+	n = proc_paths_writable(&in, writable, POLICY_PATHS_MAX + 1);
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(writable[i], in.workdir) != 0 && proc_files_make(writable[i], id, e) < 0)
 			return -e->code;
@@ -196,21 +225,43 @@ static int hide_host(struct proc_leaf *p, struct err *e)
 /* Spec/process 7.7: the runtime's limit is the only one on processes. */
 static int check_pid_limit(struct proc_leaf *p, struct err *e)
 {
-	AUTO_CLOSE int fd = open(PIDS_MAX_FILE, O_RDONLY | O_CLOEXEC);
-	AUTO_FREE char *text = NULL;
-	struct err none = { 0 };
-	uint64_t value;
-	size_t len = 0;
+	enum proc_pids found = proc_pids_look("/proc/self/cgroup", "/sys/fs/cgroup");
 
-	if (fd >= 0 && fd_read_all(fd, 64, &text, &len, &none) == 0 && len > 0 &&
-		text_to_u64(text, len - 1, 0, UINT64_MAX, &value) == 0)
+	if (found == PROC_PIDS_LIMITED)
 		return 0;
 	if (p->claim->require_pid_limit)
 		return err_set(e, EPERM,
-			"%s gives no limit, and OPENSHELL_REQUIRE_RUNTIME_PID_LIMIT asks for one; "
-			"set a pids limit in the container runtime",
-			PIDS_MAX_FILE);
+			"%s, and OPENSHELL_REQUIRE_RUNTIME_PID_LIMIT asks for a limit; set a pids "
+			"limit in the container runtime",
+			proc_pids_text(found));
+	proc_leaf_notice(p, "pids", proc_pids_text(found), OPENSHELL__EVENT__SEVERITY__LOW);
 	return 0;
+}
+
+static int hide_spiffe(struct proc_leaf *p, struct err *e)
+{
+	const char *value = driver_env(p->claim, "OPENSHELL_PROVIDER_SPIFFE_WORKLOAD_API_SOCKET");
+	char parent[PROC_MOUNTS_PATH_MAX];
+	int r = proc_mounts_spiffe_parent(value ? value : "", parent, e);
+
+	if (r <= 0)
+		return r;
+	if (p->terminals_shared)
+		return err_set(e, EPERM,
+			"the host refuses mounts, so the SPIFFE socket in %s can't be hidden from "
+			"the workload; allow mounts, or unset "
+			"OPENSHELL_PROVIDER_SPIFFE_WORKLOAD_API_SOCKET",
+			parent);
+	return proc_mounts_hide_directory(parent, e);
+}
+
+/* A page that can't be written is no reason not to start. */
+static void install_skill(struct proc_leaf *p)
+{
+	struct err e = { 0 };
+
+	if (p->claim->skill && proc_skill_install("/", &e) < 0)
+		proc_leaf_notice(p, "skill", e.text, OPENSHELL__EVENT__SEVERITY__MEDIUM);
 }
 
 static int check_command(const struct proc_leaf *p, struct err *e)
@@ -231,8 +282,10 @@ int proc_leaf_claim(
 
 	p->claim = take;
 	if (check_command(p, e) < 0 || load_policy(p, policy_fd, e) < 0 || resolve_user(p, e) < 0 ||
-		check_pid_limit(p, e) < 0 || prepare_files(p, e) < 0 || hide_host(p, e) < 0)
+		check_pid_limit(p, e) < 0 || prepare_files(p, e) < 0 || hide_host(p, e) < 0 ||
+		hide_spiffe(p, e) < 0)
 		return -e->code;
+	install_skill(p);
 	in = paths_input(p);
 	if (proc_paths_open(&in, &p->paths, &p->warnings, e) < 0 ||
 		confine_filter_prelude(&p->prelude, e) < 0 ||

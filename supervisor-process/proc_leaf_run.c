@@ -315,7 +315,8 @@ void proc_leaf_signal(struct proc_leaf *p, int signo)
 	if (r < 0)
 		r = proc_kill(&k, p->main.pid, signo);
 	if (r < 0 && r != -ESRCH)
-		proc_leaf_notice(p, "signal", "a signal could not be sent to the workload", false);
+		proc_leaf_notice(p, "signal", "a signal could not be sent to the workload",
+			OPENSHELL__EVENT__SEVERITY__MEDIUM);
 	if (signo != SIGTERM && signo != SIGINT && signo != SIGQUIT && signo != SIGHUP)
 		return;
 	if (!p->grace && loop_timer_new(p->loop, on_grace_over, p, &p->grace, &e) < 0)
@@ -335,7 +336,7 @@ static void main_ended(struct proc_leaf *p, int status)
 		loop_timer_stop(p->grace);
 	/* The end of the main process is the end of the sandbox. */
 	if (proc_kill_all(&k, &e) < 0)
-		proc_leaf_notice(p, "end", e.text, true);
+		proc_leaf_notice(p, "end", e.text, OPENSHELL__EVENT__SEVERITY__HIGH);
 	if (p->state == PROC_RUNNING_S || p->state == PROC_HELD)
 		proc_leaf_tell_exit(p, status);
 	p->state = PROC_ENDED;

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include "core_channel.h"
 #include "core_confine.h"
+#include "core_event.h"
 #include "core_failure.h"
 #include "core_loop.h"
 #include "core_policy.h"
@@ -74,7 +75,8 @@ int proc_leaf_answer(struct proc_leaf *p, const struct channel_msg *m, uint16_t 
 	const ProtobufCMessage *answer, struct err *e);
 /* The host refused this step, and it is tolerated: say so, with its errno. */
 void proc_leaf_tolerate(struct proc_leaf *p, enum failure_kind kind, int code);
-void proc_leaf_notice(struct proc_leaf *p, const char *stage, const char *text, bool high);
+void proc_leaf_notice(struct proc_leaf *p, const char *stage, const char *text,
+	Openshell__Event__Severity severity);
 
 /* proc_leaf_prepare.c: attach, claim, bind */
 int proc_leaf_attach(

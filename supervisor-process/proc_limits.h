@@ -15,7 +15,7 @@
 #define PROC_ACCOUNT_BYTES_MAX (1024 * 1024) /* /etc/passwd, /etc/group */
 #define PROC_ACCOUNT_LINE_MAX 8192	     /* bytes */
 #define PROC_ACCOUNT_FIELD_MAX 1024	     /* bytes */
-#define PROC_VETH_TRIES_MAX 4096	     /* /30 nets tried before giving up */
+#define PROC_VETH_TRIES_MAX 16384	     /* /30 nets tried before giving up: all there are */
 #define PROC_NFLOG_TURN_MAX 64		     /* logged packets taken per turn of the loop */
 #define PROC_MONITOR_PENDING_MAX 32	     /* packets whose owner is being looked for */
 #define PROC_MONITOR_RECENT_MAX 64	     /* packets remembered, to know a repetition */

@@ -236,3 +236,47 @@ int proc_mounts_hide(int sockets_fd, const char *const *keep, size_t n_keep,
 	}
 	return r;
 }
+
+int proc_mounts_spiffe_parent(const char *value, char ret[PROC_MOUNTS_PATH_MAX], struct err *e)
+{
+	static const char *const shared[] = { "/run", "/var", "/var/run", "/tmp", "/etc" };
+	char *slash;
+
+	value += strspn(value, " \t");
+	if (!*value)
+		return 0;
+	if (strncmp(value, "unix:", 5) == 0)
+		value += 5;
+	while (value[0] == '/' && value[1] == '/')
+		value++;
+	if (value[0] != '/' || strstr(value, "/../") || strstr(value, "//") ||
+		strlen(value) >= PROC_MOUNTS_PATH_MAX)
+		return err_set(e, EINVAL,
+			"OPENSHELL_PROVIDER_SPIFFE_WORKLOAD_API_SOCKET must be unix: and an "
+			"absolute "
+			"path, not %.80s",
+			value);
+	(void) snprintf(ret, PROC_MOUNTS_PATH_MAX, "%s", value);
+	slash = strrchr(ret, '/');
+	*slash = '\0';
+	for (size_t i = 0; i < sizeof shared / sizeof *shared; i++)
+		if (slash == ret || strcmp(ret, shared[i]) == 0)
+			return err_set(e, EINVAL,
+				"the SPIFFE socket %.80s lies in %s with much else, which hiding "
+				"it "
+				"would hide too; give it a directory of its own",
+				value, slash == ret ? "/" : ret);
+	return 1;
+}
+
+int proc_mounts_hide_directory(const char *path, struct err *e)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0 && errno == ENOENT)
+		return 0;
+	if (mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY,
+		    "mode=0555,size=4k") < 0)
+		return err_set(e, errno, "hide %s from the workload: %s", path, strerror(errno));
+	return 0;
+}

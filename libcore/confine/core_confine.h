@@ -26,7 +26,7 @@ struct confine_identity {
 /* PR_SET_NO_NEW_PRIVS, RLIMIT_CORE 0, PR_SET_DUMPABLE 0. */
 int confine_harden(struct err *e);
 
-/* setgroups, setresgid, setresuid, bounding, inheritable and ambient sets, permitted and effective
+/* setgroups, setresgid, setresuid, securebits (locked), bounding, inheritable and ambient sets, permitted and effective
  * reduced to keep_caps; everything read back and compared; regaining uid 0 must fail.
  * Idempotent: ids that are already right are not set again, so that it works unprivileged. */
 int confine_drop(const struct confine_identity *id, struct err *e);

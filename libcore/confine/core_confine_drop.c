@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/securebits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -9,6 +10,11 @@
 #include <unistd.h>
 #include "core_confine.h"
 
+/* With NO_SETUID_FIXUP locked while it is off, leaving uid 0 always empties the sets. */
+#define SECUREBITS \
+	(SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED | \
+		SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | \
+		SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)
 #define CAPS_PROBE_MAX 63 /* highest capability number that a mask of ours can hold */
 
 int confine_harden(struct err *e)
@@ -74,6 +80,17 @@ static int drop_bounding(uint64_t keep, struct err *e)
 	return 0;
 }
 
+/* Uid 0 has no meaning of its own any more, for this process and all that it starts, and none of
+ * these bits can be taken back (capabilities(7)). */
+static int lock_securebits(struct err *e)
+{
+	int now = prctl(PR_GET_SECUREBITS, 0, 0, 0, 0);
+
+	if (now < 0 || prctl(PR_SET_SECUREBITS, (unsigned long) (now | SECUREBITS), 0, 0, 0) < 0)
+		return err_set(e, errno, "lock the securebits");
+	return 0;
+}
+
 static int by_number(const void *a, const void *b)
 {
 	gid_t x = *(const gid_t *) a, y = *(const gid_t *) b;
@@ -125,6 +142,8 @@ static int set_ids(const struct confine_identity *id, struct err *e)
 		setresgid(id->gid, id->gid, id->gid) < 0)
 		return err_set(e, errno, "set gid %u", id->gid);
 	/* Before the uid changes, while CAP_SETPCAP is still there. */
+	if (may_drop_bounding() && !id->keep_caps && lock_securebits(e) < 0)
+		return -e->code;
 	if (may_drop_bounding() && drop_bounding(id->keep_caps, e) < 0)
 		return -e->code;
 	if (id->keep_caps && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
