@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include "core_cleanup.h"
 #include "core_text.h"
 
 #define RULES_MAX 8192	/* bytes */
@@ -138,4 +139,59 @@ int proc_fence_install(
 			nft_ctx_get_error_buffer(ctx));
 	nft_ctx_free(ctx);
 	return r != 0 ? -EIO : 0;
+}
+
+struct proc_fence_host {
+	struct nft_ctx *ctx; /* its socket owns the table */
+};
+
+static void write_host_chain(
+	const struct proc_netns *n, const char *tag, const char *hook, struct text *t)
+{
+	text_addf(t,
+		"chain %s {\ntype filter hook %s priority -10; policy accept;\n"
+		"iifname != \"%s\" return\n"
+		"ct direction reply ct state established,related accept\n",
+		hook, hook, n->host_link);
+	write_log_rules(tag, t);
+	text_add(t,
+		"meta l4proto tcp reject with tcp reset\n"
+		"reject with icmpx type admin-prohibited\n}\n");
+}
+
+int proc_fence_host_new(
+	const struct proc_netns *n, const char *tag, struct proc_fence_host **ret, struct err *e)
+{
+	AUTO(proc_fence_host_free) struct proc_fence_host *h = calloc(1, sizeof *h);
+	char rules[RULES_MAX];
+	struct text t;
+
+	if (!h || !tag_is_plain(tag))
+		return err_set(e, h ? EINVAL : ENOMEM, "fence on the host's side");
+	text_init(&t, rules, sizeof rules);
+	text_addf(&t, "table inet openshell_%s {\nflags owner\n", tag);
+	write_sets(&t);
+	write_host_chain(n, tag, "input", &t);
+	write_host_chain(n, tag, "forward", &t);
+	text_add(&t, "}\n");
+	h->ctx = nft_ctx_new(NFT_CTX_DEFAULT);
+	if (!h->ctx || t.cut)
+		return err_set(e, ENOMEM, "fence on the host's side");
+	(void) nft_ctx_buffer_error(h->ctx);
+	if (nft_run_cmd_from_buffer(h->ctx, rules) != 0)
+		return err_set(e, EIO,
+			"the host's side of the veth pair can't be fenced, so nothing is started; "
+			"use --network-link sealed: %.300s",
+			nft_ctx_get_error_buffer(h->ctx));
+	*ret = TAKE_PTR(h);
+	return 0;
+}
+
+void proc_fence_host_free(struct proc_fence_host *h)
+{
+	if (!h)
+		return;
+	if (h->ctx)
+		nft_ctx_free(h->ctx);
+	free(h);
 }

@@ -2,6 +2,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include "core_cleanup.h"
 #include "core_err.h"
 #include "proc_netns.h"
 
@@ -12,3 +13,13 @@ uint16_t proc_fence_group(const char *tag);
  * connection (proc_monitor.h); *ret_watched is false when the kernel can't log to it. */
 int proc_fence_install(const struct proc_netns *n, const char *tag, bool watched, bool *ret_watched,
 	struct err *e);
+
+/* veth: the other side of the same fence, in the host's network.  Nothing that comes from the workload
+ * is taken or forwarded but answers to what the host began; should the workload's own fence ever be
+ * gone, this one stands.  The table belongs to this object's netlink socket (NFT_TABLE_F_OWNER): the
+ * kernel removes it with the process, however that ends. */
+struct proc_fence_host;
+int proc_fence_host_new(
+	const struct proc_netns *n, const char *tag, struct proc_fence_host **ret, struct err *e);
+void proc_fence_host_free(struct proc_fence_host *h);
+DEFINE_AUTO(struct proc_fence_host, proc_fence_host_free)

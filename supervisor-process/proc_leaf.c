@@ -7,6 +7,7 @@
 #include "core_event.h"
 #include "core_log.h"
 #include "ipc_common.pb-c.h"
+#include "proc_fence.h"
 #include "proc_leaf_state.h"
 
 static void log_err(const struct err *e)
@@ -329,6 +330,7 @@ void proc_leaf_free(struct proc_leaf *p)
 	if (proc_kill_all(&k, &e) < 0)
 		log_err(&e);
 	proc_netns_done(&p->netns);
+	proc_fence_host_free(p->host_fence);
 	channel_free(p->up);
 	loop_signal_free(p->sigchld);
 	loop_io_free(p->probe_io);

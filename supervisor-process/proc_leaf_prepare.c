@@ -39,7 +39,9 @@ static int make_network(struct proc_leaf *p, bool veth, struct err *e)
 		proc_leaf_tolerate(p, FAILURE_NETWORK_NAMESPACE, p->netns.refused);
 		return 0;
 	}
-	return proc_fence_install(&p->netns, p->tag, true, &p->fence_watched, e);
+	if (proc_fence_install(&p->netns, p->tag, true, &p->fence_watched, e) < 0)
+		return -e->code;
+	return veth ? proc_fence_host_new(&p->netns, p->tag, &p->host_fence, e) : 0;
 }
 
 int proc_leaf_attach(

@@ -29,7 +29,8 @@ struct proc_leaf {
 
 	/* attach */
 	struct proc_netns netns;
-	int host_sockets; /* /proc/net/unix, opened while it was the host's */
+	struct proc_fence_host *host_fence; /* veth only */
+	int host_sockets;		    /* /proc/net/unix, opened while it was the host's */
 	char tag[16];
 	uint16_t proxy_port;
 	bool loopback_deny, fence_watched, rootless;

@@ -88,7 +88,9 @@ static int open_inside(
 	r = mon_child_open(c, group, e);
 	if (proc_netns_leave(netns, e) < 0)
 		return -e->code;
-	return r;
+	if (r < 0 || !netns->host_link[0])
+		return r;
+	return mon_child_open_host(c, group, e);
 }
 
 static void close_pair(const int pair[2])

@@ -33,8 +33,8 @@ struct pending {
 
 struct mon_child {
 	struct loop *loop;
-	struct proc_nflog *log;
-	struct loop_io *log_io;
+	struct proc_nflog *log, *host_log; /* host_log: NULL without veth */
+	struct loop_io *log_io, *host_log_io;
 	struct loop_timer *late;
 	bool timer_runs, flush_wanted;
 	struct channel *leaf, *identity;
@@ -189,15 +189,13 @@ static bool is_repeated(struct mon_child *m, const struct mon_packet *packet)
 	return false;
 }
 
-static void on_packet(void *owner, const uint8_t *bytes, size_t len, uint32_t uid)
+static void take_packet(struct mon_child *m, const uint8_t *bytes, size_t len, uint32_t uid)
 {
 	struct mon_packet packet = { .uid = uid };
-	struct mon_child *m = owner;
 	struct err e = { 0 };
 	struct pending *w;
 
-	/* Without a uid it is the kernel's own (neighbour discovery and the like). */
-	if (proc_packet_parse(bytes, len, &packet.p) < 0 || uid == PROC_NFLOG_NO_UID)
+	if (proc_packet_parse(bytes, len, &packet.p) < 0)
 		return;
 	if (is_repeated(m, &packet)) {
 		send_reset(m, &packet.p);
@@ -213,6 +211,19 @@ static void on_packet(void *owner, const uint8_t *bytes, size_t len, uint32_t ui
 		finish(m, w, NULL);
 	else if (!m->timer_runs)
 		m->timer_runs = loop_timer_start(m->late, PROC_MONITOR_ANSWER_MS) == 0;
+}
+
+static void on_packet(void *owner, const uint8_t *bytes, size_t len, uint32_t uid)
+{
+	/* Without a uid it is the kernel's own (neighbour discovery and the like). */
+	if (uid != PROC_NFLOG_NO_UID)
+		take_packet(owner, bytes, len, uid);
+}
+
+/* A packet that has crossed the pair has lost its socket. */
+static void on_host_packet(void *owner, const uint8_t *bytes, size_t len, uint32_t uid)
+{
+	take_packet(owner, bytes, len, uid);
 }
 
 static int on_ID_ANSWER(void *owner, const struct channel_msg *msg, int *fds, struct err *e)
@@ -257,6 +268,8 @@ static int on_MON_FLUSH(void *owner, const struct channel_msg *msg, int *fds, st
 	(void) e;
 	m->flush_wanted = true;
 	proc_nflog_read(m->log);
+	if (m->host_log)
+		proc_nflog_read(m->host_log);
 	flush_if_done(m);
 	return 0;
 }
@@ -285,6 +298,15 @@ static void on_log(void *owner, int fd, unsigned ready)
 	proc_nflog_read(m->log);
 }
 
+static void on_host_log(void *owner, int fd, unsigned ready)
+{
+	struct mon_child *m = owner;
+
+	(void) fd;
+	(void) ready;
+	proc_nflog_read(m->host_log);
+}
+
 static int open_raw(int family, int *ret, struct err *e)
 {
 	*ret = socket(family, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
@@ -311,8 +333,10 @@ void mon_child_free(struct mon_child *m)
 	channel_free(m->leaf);
 	channel_free(m->identity);
 	loop_io_free(m->log_io);
+	loop_io_free(m->host_log_io);
 	loop_timer_free(m->late);
 	proc_nflog_free(m->log);
+	proc_nflog_free(m->host_log);
 	core_closep(&m->raw4);
 	core_closep(&m->raw6);
 	loop_free(m->loop);
@@ -328,6 +352,24 @@ int mon_child_open(struct mon_child *m, uint16_t group, struct err *e)
 		return -e->code;
 	/* A kernel without IPv6 has no packets of it either. */
 	(void) open_raw(AF_INET6, &m->raw6, &none);
+	return 0;
+}
+
+int mon_child_open_host(struct mon_child *m, uint16_t group, struct err *e)
+{
+	return proc_nflog_open(group, on_host_packet, m, &m->host_log, e);
+}
+
+static int watch_logs(struct mon_child *m, struct err *e)
+{
+	if (loop_io_new(m->loop, proc_nflog_fd(m->log), on_log, m, &m->log_io, e) < 0 ||
+		loop_io_watch(m->log_io, LOOP_READ) < 0)
+		return err_set(e, EIO, "watch the packet log");
+	if (m->host_log &&
+		(loop_io_new(m->loop, proc_nflog_fd(m->host_log), on_host_log, m, &m->host_log_io,
+			 e) < 0 ||
+			loop_io_watch(m->host_log_io, LOOP_READ) < 0))
+		return err_set(e, EIO, "watch the host's packet log");
 	return 0;
 }
 
@@ -372,14 +414,14 @@ static int confine(struct err *e)
 
 int mon_child_run(struct mon_child *m, int take_leaf_fd, int take_identity_fd, struct err *e)
 {
-	int keep[] = { take_leaf_fd, take_identity_fd, proc_nflog_fd(m->log), m->raw4, m->raw6 };
+	int keep[] = { take_leaf_fd, take_identity_fd, proc_nflog_fd(m->log), m->raw4, m->raw6,
+		m->host_log ? proc_nflog_fd(m->host_log) : -1 };
 	int r;
 
 	if ((r = close_all_but(keep, sizeof keep / sizeof *keep, e)) < 0 ||
 		(r = loop_new(&m->loop, e)) < 0 ||
 		(r = loop_timer_new(m->loop, on_late, m, &m->late, e)) < 0 ||
-		(r = loop_io_new(m->loop, proc_nflog_fd(m->log), on_log, m, &m->log_io, e)) < 0 ||
-		(r = loop_io_watch(m->log_io, LOOP_READ)) < 0 ||
+		(r = watch_logs(m, e)) < 0 ||
 		(r = channel_open(m->loop, take_leaf_fd, leaf_rules, &m->leaf_state, on_end, m,
 			 &m->leaf, e)) < 0 ||
 		(r = channel_open(m->loop, take_identity_fd, identity_rules, &m->identity_state,

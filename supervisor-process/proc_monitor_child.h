@@ -26,5 +26,7 @@ int mon_child_new(struct mon_child **ret, struct err *e);
 void mon_child_free(struct mon_child *m);
 /* Inside the namespace. */
 int mon_child_open(struct mon_child *m, uint16_t group, struct err *e);
+/* In the host's, for veth. */
+int mon_child_open_host(struct mon_child *m, uint16_t group, struct err *e);
 /* In the child: never returns before its end.  Both channel ends are owned. */
 int mon_child_run(struct mon_child *m, int take_leaf_fd, int take_identity_fd, struct err *e);

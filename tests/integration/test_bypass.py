@@ -131,6 +131,21 @@ class Bypass(LabTest):
             box.process.stdin.flush()
             box.wait_out('ConnectionRefusedError True\n')
 
+    def test_host_side_refuses_and_reports_when_the_workload_s_own_fence_is_gone(self):
+        code = 'import sys\nfor l in sys.stdin:\n sys.argv=["",l.strip()]\n exec(' + repr(TCP) + ')\n sys.stdout.flush()\n'
+        with lab.Origin('0.0.0.0', 8080) as origin, Sandbox(policy(), [PYTHON, '-c', code], stdin=subprocess.PIPE,
+                                                           args=['--network-link', 'veth']) as box:
+            address = box.wait_err(r'veth at (10\.200\.\d+\.\d+)')[1]
+            host = re.sub(r'\d+$', lambda m: str(int(m[0]) - 1), address)
+            self.assertIn('openshell_', lab.sh('nft', 'list', 'tables'))
+            main = wait_for(lambda: [p for p in lab.descendants(box.process.pid) if lab.exe_name(p).startswith('python')])[0]
+            lab.sh('nsenter', f'--net=/proc/{main}/ns/net', 'nft', 'delete', 'table', 'inet', 'openshell_fence')
+            box.process.stdin.write(f'{host}:8080\n'.encode())
+            box.process.stdin.flush()
+            box.wait_out('ConnectionRefusedError True\n')
+            box.wait_err(rf'DENIED python3[.0-9]*\(\d+\) -> {re.escape(host)}:8080', 5)
+            self.assertEqual(origin.connections, 0)
+
     def test_in_veth_mode_too(self):
         got, events = self.go([PYTHON, '-c', TCP, '192.0.2.7:443'], args=['--network-link', 'veth'])
         self.assertEqual([(e['host'], e.get('binary')) for e in events], [('192.0.2.7', PYTHON)], got)
