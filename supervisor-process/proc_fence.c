@@ -6,6 +6,7 @@
 #include <string.h>
 #include "core_cleanup.h"
 #include "core_text.h"
+#include "proc_probe.h"
 
 #define RULES_MAX 8192	/* bytes */
 #define SEEN_MAX "4096" /* connections refused once, remembered for 10 s */
@@ -60,11 +61,14 @@ static void write_log_rules(const char *tag, struct text *t)
 static void write_rules(const struct proc_netns *n, const char *tag, bool watched, struct text *t)
 {
 	text_add(t,
-		"add table inet openshell_fence\ndelete table inet openshell_fence\n"
+		"add table inet openshell_fence\nflush table inet openshell_fence\n"
 		"table inet openshell_fence {\n");
 	if (watched)
 		write_sets(t);
 	text_add(t,
+		"chain refuse {\n"
+		"meta l4proto tcp reject with tcp reset\n"
+		"reject with icmpx type port-unreachable\n}\n"
 		"chain output {\n"
 		"type filter hook output priority 0; policy drop;\n");
 	text_add(t,
@@ -79,11 +83,14 @@ static void write_rules(const struct proc_netns *n, const char *tag, bool watche
 		"tcp flags & rst == rst accept\n"
 		"icmp type destination-unreachable accept\n"
 		"icmpv6 type destination-unreachable accept\n");
+	/* The probe's packets are refused as all others are, but not reported. */
+	text_add(t,
+		"ip daddr " PROC_PROBE_OUTSIDE4 " jump refuse\n"
+		"ip6 daddr " PROC_PROBE_OUTSIDE6 " jump refuse\n");
 	if (watched)
 		write_log_rules(tag, t);
 	text_add(t,
-		"meta l4proto tcp reject with tcp reset\n"
-		"reject with icmpx type port-unreachable\n}\n"
+		"jump refuse\n}\n"
 		"chain input {\ntype filter hook input priority 0; policy drop;\n"
 		"iifname \"lo\" accept\n");
 	if (n->workload_link[0])

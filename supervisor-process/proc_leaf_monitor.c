@@ -17,23 +17,12 @@ struct proc_killer proc_leaf_killer(const struct proc_leaf *p)
 	return k;
 }
 
-/* The probe tries what must be refused, each once; the report may come long after it. */
-static bool is_of_the_probe(struct proc_leaf *p, const Openshell__Event__Event *ev)
-{
-	int target = proc_probe_target(ev->host, ev->port);
-
-	if (target < 0 || p->probes_seen[target] >= p->probes)
-		return false;
-	p->probes_seen[target]++;
-	return true;
-}
-
 static void on_event(void *owner, const Openshell__Event__Event *ev)
 {
 	struct proc_leaf *p = owner;
 	struct err e = { 0 };
 
-	if (!is_of_the_probe(p, ev) && channel_send(p->up, PROC_EVENT, 0, &ev->base, &e) < 0)
+	if (channel_send(p->up, PROC_EVENT, 0, &ev->base, &e) < 0)
 		log_line(LOG_LEVEL_WARN, "a report of the bypass monitor is lost: %s", e.text);
 }
 
@@ -47,6 +36,7 @@ static void send_exit(void *owner)
 	if (!p->exit_waits)
 		return;
 	p->exit_waits = false;
+	loop_timer_stop(p->flush);
 	m.signalled = WIFSIGNALED(status);
 	m.code = (uint32_t) (WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 	(void) proc_leaf_answer(p, NULL, PROC_EXITED, &m.base, &e);
@@ -63,8 +53,6 @@ void proc_leaf_tell_exit(struct proc_leaf *p, int status)
 		send_exit(p);
 }
 
-static const struct proc_monitor_calls calls = { .event = on_event, .flushed = send_exit };
-
 static void unwatch(struct proc_leaf *p, const char *why)
 {
 	struct err e = { 0 };
@@ -77,6 +65,15 @@ static void unwatch(struct proc_leaf *p, const char *why)
 	(void) snprintf(text, sizeof text, UNWATCHED ": %.160s", why);
 	proc_leaf_notice(p, "bypass", text, OPENSHELL__EVENT__SEVERITY__MEDIUM);
 }
+
+static void on_failed(void *owner, const struct err *why)
+{
+	unwatch(owner, why->text);
+}
+
+static const struct proc_monitor_calls calls = {
+	.event = on_event, .flushed = send_exit, .failed = on_failed
+};
 
 int proc_leaf_monitor_start(struct proc_leaf *p, struct err *e)
 {

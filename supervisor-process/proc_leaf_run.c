@@ -51,7 +51,6 @@ static int start_probe(struct proc_leaf *p, struct err *e)
 
 	for (size_t i = 0; f && i < f->n_read_only; i++)
 		in.everything_readable |= strcmp(f->read_only[i], "/") == 0;
-	p->probes++;
 	if (proc_probe_start(&in, &p->probe, &p->probe_fd, e) < 0 ||
 		(!p->probe_timer &&
 			loop_timer_new(p->loop, on_probe_late, p, &p->probe_timer, e) < 0) ||

@@ -58,7 +58,6 @@ struct proc_leaf {
 	struct loop_timer *probe_timer;
 	struct proc_evidence evidence[PROC_CHECK_MAX];
 	unsigned n_evidence;
-	unsigned probes, probes_seen[PROC_PROBE_TARGETS]; /* by the bypass monitor */
 
 	/* start */
 	struct proc_child main;

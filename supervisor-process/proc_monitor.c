@@ -1,6 +1,8 @@
 #include "proc_monitor.h"
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -10,6 +12,10 @@
 #include "proc_monitor_child.h"
 
 struct proc_monitor {
+	struct loop *loop;
+	struct proc_worker *worker;
+	struct mon_child *child;	    /* until it is forked */
+	struct loop_io *logs[MON_LOGS_MAX]; /* the same */
 	pid_t pid;
 	struct channel *down;
 	uint32_t state;
@@ -100,14 +106,13 @@ static void close_pair(const int pair[2])
 }
 
 /* take_fd: our end of its channel. */
-static int adopt(struct proc_monitor *m, struct loop *l, int take_fd, struct err *e)
+static int adopt(struct proc_monitor *m, int take_fd, struct err *e)
 {
 	m->state = MON_OPEN;
-	return channel_open(l, take_fd, monitor_rules, &m->state, on_end, m, &m->down, e);
+	return channel_open(m->loop, take_fd, monitor_rules, &m->state, on_end, m, &m->down, e);
 }
 
-static int start(struct proc_monitor *m, struct loop *l, struct mon_child *c,
-	struct proc_worker *worker, struct err *e)
+static int launch_with(struct proc_monitor *m, struct mon_child *c, struct err *e)
 {
 	int leaf[2], identity[2], fds[2];
 
@@ -119,7 +124,7 @@ static int start(struct proc_monitor *m, struct loop *l, struct mon_child *c,
 	}
 	fds[0] = leaf[1];
 	fds[1] = identity[1];
-	if (proc_worker_add(worker, identity[0], e) == 0) {
+	if (proc_worker_add(m->worker, identity[0], e) == 0) {
 		m->pid = fork_child(c, fds);
 		if (m->pid < 0)
 			(void) err_set(e, errno, "fork the bypass monitor");
@@ -130,7 +135,41 @@ static int start(struct proc_monitor *m, struct loop *l, struct mon_child *c,
 		(void) close(leaf[0]);
 		return -e->code;
 	}
-	return adopt(m, l, leaf[0], e);
+	return adopt(m, leaf[0], e);
+}
+
+/* From here on the child has the packet log; ours is closed. */
+static void launch(struct proc_monitor *m)
+{
+	struct mon_child *c = TAKE_PTR(m->child);
+	struct err why = { 0 };
+	int r;
+
+	for (size_t i = 0; i < MON_LOGS_MAX; i++)
+		loop_io_free(TAKE_PTR(m->logs[i]));
+	r = launch_with(m, c, &why);
+	mon_child_free(c);
+	if (r < 0)
+		m->calls->failed(m->owner, &why);
+}
+
+static void on_readable(void *owner, int fd, unsigned ready)
+{
+	(void) fd;
+	(void) ready;
+	launch(owner);
+}
+
+static int watch(struct proc_monitor *m, struct err *e)
+{
+	int fds[MON_LOGS_MAX];
+	size_t n = mon_child_logs(m->child, fds);
+
+	for (size_t i = 0; i < n; i++)
+		if (loop_io_new(m->loop, fds[i], on_readable, m, &m->logs[i], e) < 0 ||
+			loop_io_watch(m->logs[i], LOOP_READ) < 0)
+			return err_set(e, EIO, "watch the packet log");
+	return 0;
 }
 
 int proc_monitor_start(struct loop *l, const struct proc_netns *netns, uint16_t group,
@@ -138,21 +177,16 @@ int proc_monitor_start(struct loop *l, const struct proc_netns *netns, uint16_t 
 	struct proc_monitor **ret, struct err *e)
 {
 	AUTO(proc_monitor_free) struct proc_monitor *m = calloc(1, sizeof *m);
-	struct mon_child *c = NULL;
-	int r;
 
 	if (!m)
 		return err_set(e, ENOMEM, "bypass monitor");
+	m->loop = l;
+	m->worker = worker;
 	m->calls = calls;
 	m->owner = owner;
-	r = mon_child_new(&c, e);
-	if (r == 0)
-		r = open_inside(netns, c, group, e);
-	if (r == 0)
-		r = start(m, l, c, worker, e);
-	mon_child_free(c);
-	if (r < 0)
-		return r;
+	if (mon_child_new(&m->child, e) < 0 || open_inside(netns, m->child, group, e) < 0 ||
+		watch(m, e) < 0)
+		return -e->code;
 	*ret = TAKE_PTR(m);
 	return 0;
 }
@@ -162,8 +196,25 @@ pid_t proc_monitor_pid(const struct proc_monitor *m)
 	return m->pid;
 }
 
+static bool something_waits(const struct proc_monitor *m)
+{
+	int fds[MON_LOGS_MAX];
+	size_t n = mon_child_logs(m->child, fds);
+	struct pollfd p[MON_LOGS_MAX];
+
+	for (size_t i = 0; i < n; i++)
+		p[i] = (struct pollfd){ fds[i], POLLIN, 0 };
+	return poll(p, n, 0) > 0;
+}
+
 int proc_monitor_flush(struct proc_monitor *m, struct err *e)
 {
+	if (m->child && !something_waits(m)) {
+		m->calls->flushed(m->owner);
+		return 0;
+	}
+	if (m->child)
+		launch(m);
 	return m->down ? channel_send(m->down, MON_FLUSH, 0, NULL, e)
 		       : err_set(e, EPIPE, "the bypass monitor is gone");
 }
@@ -172,6 +223,9 @@ void proc_monitor_free(struct proc_monitor *m)
 {
 	if (!m)
 		return;
+	for (size_t i = 0; i < MON_LOGS_MAX; i++)
+		loop_io_free(m->logs[i]);
+	mon_child_free(m->child);
 	channel_free(m->down);
 	free(m);
 }

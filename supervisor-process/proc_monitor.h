@@ -10,6 +10,10 @@
  * and answers with the reset that the fence would have sent.  When the monitor
  * is late or dead, the fence refuses the repetition, one second later.
  *
+ * Most workloads never go past the proxy: the child is forked when the packet log
+ * first has something to read.  Until then the leaf only waits for that; it
+ * never reads a packet itself.
+ *
  * At most PROC_MONITOR_PENDING_MAX packets are being looked at; further ones
  * are refused at once and reported without an owner.
  */
@@ -27,13 +31,15 @@ struct proc_monitor;
 struct proc_monitor_calls {
 	void (*event)(void *owner, const Openshell__Event__Event *ev);
 	void (*flushed)(void *owner); /* everything logged before proc_monitor_flush() is out */
+	void (*failed)(void *owner, const struct err *why); /* no child can be started */
 };
 
-/* Opens everything, then forks: on success the packet log is being read.  The caller reaps it. */
+/* Opens everything.  worker is borrowed until the end.  The caller reaps the child. */
 int proc_monitor_start(struct loop *l, const struct proc_netns *netns, uint16_t group,
 	struct proc_worker *worker, const struct proc_monitor_calls *calls, void *owner,
 	struct proc_monitor **ret, struct err *e);
-pid_t proc_monitor_pid(const struct proc_monitor *m);
+pid_t proc_monitor_pid(const struct proc_monitor *m); /* 0: not forked yet */
+/* flushed() may be called before it returns. */
 int proc_monitor_flush(struct proc_monitor *m, struct err *e);
 /* Closes the channel, upon which the child ends. */
 void proc_monitor_free(struct proc_monitor *m);

@@ -360,6 +360,14 @@ int mon_child_open_host(struct mon_child *m, uint16_t group, struct err *e)
 	return proc_nflog_open(group, on_host_packet, m, &m->host_log, e);
 }
 
+size_t mon_child_logs(const struct mon_child *m, int ret[MON_LOGS_MAX])
+{
+	ret[0] = proc_nflog_fd(m->log);
+	if (m->host_log)
+		ret[1] = proc_nflog_fd(m->host_log);
+	return m->host_log ? 2 : 1;
+}
+
 static int watch_logs(struct mon_child *m, struct err *e)
 {
 	if (loop_io_new(m->loop, proc_nflog_fd(m->log), on_log, m, &m->log_io, e) < 0 ||

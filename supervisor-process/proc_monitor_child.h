@@ -15,6 +15,8 @@
 enum mon_msg { MON_REQUESTS(X) MON_ANSWERS(X) };
 #undef X
 
+#define MON_LOGS_MAX 2 /* the workload's, and with veth the host's */
+
 struct mon_packet {
 	struct proc_packet p;
 	uint32_t uid;
@@ -28,5 +30,7 @@ void mon_child_free(struct mon_child *m);
 int mon_child_open(struct mon_child *m, uint16_t group, struct err *e);
 /* In the host's, for veth. */
 int mon_child_open_host(struct mon_child *m, uint16_t group, struct err *e);
+/* Descriptors of its packet logs; how many. */
+size_t mon_child_logs(const struct mon_child *m, int ret[MON_LOGS_MAX]);
 /* In the child: never returns before its end.  Both channel ends are owned. */
 int mon_child_run(struct mon_child *m, int take_leaf_fd, int take_identity_fd, struct err *e);

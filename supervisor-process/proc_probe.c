@@ -16,9 +16,6 @@
 #include "core_cleanup.h"
 #include "proc_limits.h"
 
-/* Documentation addresses (RFC 5737, RFC 3849): nothing of anybody's is there. */
-#define OUTSIDE4 "192.0.2.1"
-#define OUTSIDE6 "2001:db8::1"
 #define TCP_PORT 443
 #define UDP_PORT 53
 #define CHILD_SECONDS 10 /* alarm: a probe that hangs ends itself */
@@ -81,7 +78,7 @@ static void check_udp(struct proc_evidence *v)
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(UDP_PORT) };
 	AUTO_CLOSE int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-	(void) inet_pton(AF_INET, OUTSIDE4, &a.sin_addr);
+	(void) inet_pton(AF_INET, PROC_PROBE_OUTSIDE4, &a.sin_addr);
 	v->code = fd < 0 || sendto(fd, "x", 1, 0, (struct sockaddr *) &a, sizeof a) < 0 ? errno : 0;
 	v->held = v->code != 0;
 }
@@ -168,10 +165,10 @@ static void check(const struct proc_probe_input *in, enum proc_check c, struct p
 {
 	switch (c) {
 	case PROC_CHECK_TCP:
-		check_tcp(v, AF_INET, OUTSIDE4);
+		check_tcp(v, AF_INET, PROC_PROBE_OUTSIDE4);
 		break;
 	case PROC_CHECK_TCP6:
-		check_tcp(v, AF_INET6, OUTSIDE6);
+		check_tcp(v, AF_INET6, PROC_PROBE_OUTSIDE6);
 		break;
 	case PROC_CHECK_UDP:
 		check_udp(v);
@@ -225,20 +222,6 @@ static void probe(const struct proc_probe_input *in, pid_t parent, int out)
 		if (write(out, &v, sizeof v) != sizeof v)
 			return;
 	}
-}
-
-int proc_probe_target(const char *host, uint32_t port)
-{
-	static const struct {
-		const char *host;
-		uint32_t port;
-	} targets[PROC_PROBE_TARGETS] = { { OUTSIDE4, TCP_PORT }, { OUTSIDE6, TCP_PORT },
-		{ OUTSIDE4, UDP_PORT } };
-
-	for (int i = 0; i < PROC_PROBE_TARGETS; i++)
-		if (targets[i].port == port && strcmp(targets[i].host, host) == 0)
-			return i;
-	return -1;
 }
 
 int proc_probe_start(const struct proc_probe_input *in, pid_t *ret_pid, int *ret_fd, struct err *e)

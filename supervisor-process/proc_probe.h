@@ -30,10 +30,10 @@ struct proc_evidence { /* also the record on the pipe */
 const char *proc_check_name(enum proc_check c);
 void proc_check_detail(const struct proc_evidence *v, char *buf, size_t size);
 
-#define PROC_PROBE_TARGETS 3 /* packets of one probe that meet the fence */
-
-/* Which of them, or -1: this host and port. */
-int proc_probe_target(const char *host, uint32_t port);
+/* Where it tries to go: documentation addresses (RFC 5737, RFC 3849), nothing of anybody's is there.
+ * The fence refuses these two without a report. */
+#define PROC_PROBE_OUTSIDE4 "192.0.2.1"
+#define PROC_PROBE_OUTSIDE6 "2001:db8::1"
 
 struct proc_probe_input {
 	const struct proc_restrictions *restrictions;

@@ -133,6 +133,8 @@ class Kernel(LabTest):
                 '  try: f(int(p)); print("DID")\n  except OSError as e: print(e.errno)\nprint("end",flush=True)\nsys.stdin.read()')
         with Sandbox(policy(), ['sh', '-c', 'read pids; exec /usr/bin/python3 -c "$0" "$pids"', code], stdin=subprocess.PIPE) as box:
             box.wait_err('enforcing')
+            # Until it executes, the workload's own process looks like the leaf's.
+            wait_for(lambda: any(not lab.exe_name(p).startswith('openshell') for p in lab.descendants(box.process.pid)))
             pids = [box.process.pid, *[p for p in lab.descendants(box.process.pid) if lab.exe_name(p).startswith('openshell')]]
             box.process.stdin.write((' '.join(map(str, pids)) + '\n').encode())
             box.process.stdin.flush()

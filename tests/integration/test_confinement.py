@@ -80,8 +80,8 @@ class Leaves(LabTest):
                 ('mount', MOUNT, '@x', '@/tmp', '@tmpfs', 0, 0)])
 
     def test_bypass_monitor_has_nothing(self):
-        with Sandbox(policy(), ['sleep', '100']) as box:
-            box.wait_err('enforcing')
+        with Sandbox(policy(), ['sh', '-c', f'{lab.CURL} -s --noproxy "*" http://192.0.2.7/; sleep 100']) as box:
+            box.wait_err('192.0.2.7')       # it comes with the first refused packet
             leaf = box.leaf('process')
             monitor = wait_for(lambda: [p for p in lab.children(leaf) if self.status(p)['Uid'].split() == ['65534'] * 4])[0]
             status = self.status(monitor)

@@ -88,8 +88,8 @@ class Host(Rootless, LabTest):
                 ' for f in (lambda: os.kill(p,9), lambda: os.setpriority(0,p,19), lambda: resource.prlimit(p,7,(3,3)),\n'
                 '   lambda: open(f"/proc/{p}/mem","rb"), lambda: os.listdir(f"/proc/{p}/fd"), lambda: open(f"/proc/{p}/environ").read()):\n'
                 '  try: f(); print("DID")\n  except OSError as e: print(type(e).__name__)\nprint("end")')
-        with Sandbox(policy(), ['sh', '-c', 'read pids; exec /usr/bin/python3 -c "$0" "$pids"', code], stdin=subprocess.PIPE) as box:
-            box.wait_err('enforcing')
+        with Sandbox(policy(), ['sh', '-c', f'{lab.CURL} -s --noproxy "*" http://192.0.2.7/; read pids; exec /usr/bin/python3 -c "$0" "$pids"', code], stdin=subprocess.PIPE) as box:
+            box.wait_err('192.0.2.7')
             def ours():     # orchestrator, two leaves, identity worker, bypass monitor; the workload until it executes
                 return [box.process.pid, *[p for p in lab.descendants(box.process.pid) if lab.exe_name(p).startswith('openshell')]]
             wait_for(lambda: len(ours()) == 5)
