@@ -1,5 +1,6 @@
 #include "proc_fence.h"
 #include <errno.h>
+#include <malloc.h>
 #include <nftables/libnftables.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -145,6 +146,8 @@ int proc_fence_install(
 			"needs nf_tables with reject: %.300s",
 			nft_ctx_get_error_buffer(ctx));
 	nft_ctx_free(ctx);
+	/* The parser's memory is not needed again, and children would inherit it. */
+	(void) malloc_trim(0);
 	return r != 0 ? -EIO : 0;
 }
 

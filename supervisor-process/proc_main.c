@@ -6,6 +6,7 @@
  * first untrusted process exists (proc_leaf_confirm).
  */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,8 @@
 #include "proc_files.h"
 #include "proc_leaf.h"
 
+#define MMAP_THRESHOLD (128 * 1024) /* bytes */
+
 static int run(struct err *e)
 {
 	AUTO(loop_free) struct loop *loop = NULL;
@@ -29,6 +32,9 @@ static int run(struct err *e)
 	/* A session of its own: the operator's Ctrl-C is the orchestrator's business. */
 	(void) setsid();
 	(void) signal(SIGPIPE, SIG_IGN);
+	/* A fixed one: when nftables frees its large buffers, the C library would move it up, and the
+	 * identity worker's tables would be zeroed, page by page, instead of mapped. */
+	(void) mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		return err_set(e, errno, "become the reaper of the workload's orphans");
 	if ((r = fd_close_all_but(IPC_FD, e)) < 0 || (r = confine_harden(e)) < 0 ||
