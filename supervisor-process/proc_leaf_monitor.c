@@ -77,6 +77,8 @@ static const struct proc_monitor_calls calls = {
 
 int proc_leaf_monitor_start(struct proc_leaf *p, struct err *e)
 {
+	const struct proc_monitor_plan plan = { &p->netns, proc_fence_group(p->tag), p->worker,
+		&calls, p };
 	struct err why = { 0 };
 
 	if (loop_timer_new(p->loop, send_exit, p, &p->flush, e) < 0)
@@ -85,8 +87,7 @@ int proc_leaf_monitor_start(struct proc_leaf *p, struct err *e)
 		return 0; /* there is no fence, and so nothing that it refuses */
 	if (!p->fence_watched)
 		unwatch(p, "this kernel can't log packets to a program (nfnetlink_log)");
-	else if (proc_monitor_start(p->loop, &p->netns, proc_fence_group(p->tag), p->worker, &calls,
-			 p, &p->monitor, &why) < 0)
+	else if (proc_monitor_start(p->loop, &plan, &p->monitor, &why) < 0)
 		unwatch(p, why.text);
 	return 0;
 }

@@ -172,8 +172,7 @@ static int watch(struct proc_monitor *m, struct err *e)
 	return 0;
 }
 
-int proc_monitor_start(struct loop *l, const struct proc_netns *netns, uint16_t group,
-	struct proc_worker *worker, const struct proc_monitor_calls *calls, void *owner,
+int proc_monitor_start(struct loop *l, const struct proc_monitor_plan *plan,
 	struct proc_monitor **ret, struct err *e)
 {
 	AUTO(proc_monitor_free) struct proc_monitor *m = calloc(1, sizeof *m);
@@ -181,11 +180,11 @@ int proc_monitor_start(struct loop *l, const struct proc_netns *netns, uint16_t 
 	if (!m)
 		return err_set(e, ENOMEM, "bypass monitor");
 	m->loop = l;
-	m->worker = worker;
-	m->calls = calls;
-	m->owner = owner;
-	if (mon_child_new(&m->child, e) < 0 || open_inside(netns, m->child, group, e) < 0 ||
-		watch(m, e) < 0)
+	m->worker = plan->worker;
+	m->calls = plan->calls;
+	m->owner = plan->owner;
+	if (mon_child_new(&m->child, e) < 0 ||
+		open_inside(plan->netns, m->child, plan->group, e) < 0 || watch(m, e) < 0)
 		return -e->code;
 	*ret = TAKE_PTR(m);
 	return 0;

@@ -34,9 +34,16 @@ struct proc_monitor_calls {
 	void (*failed)(void *owner, const struct err *why); /* no child can be started */
 };
 
-/* Opens everything.  worker is borrowed until the end.  The caller reaps the child. */
-int proc_monitor_start(struct loop *l, const struct proc_netns *netns, uint16_t group,
-	struct proc_worker *worker, const struct proc_monitor_calls *calls, void *owner,
+struct proc_monitor_plan { /* borrowed until the end */
+	const struct proc_netns *netns;
+	uint16_t group;
+	struct proc_worker *worker;
+	const struct proc_monitor_calls *calls;
+	void *owner;
+};
+
+/* Opens everything.  The caller reaps the child. */
+int proc_monitor_start(struct loop *l, const struct proc_monitor_plan *plan,
 	struct proc_monitor **ret, struct err *e);
 pid_t proc_monitor_pid(const struct proc_monitor *m); /* 0: not forked yet */
 /* flushed() may be called before it returns. */
