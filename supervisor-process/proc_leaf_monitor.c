@@ -92,6 +92,17 @@ int proc_leaf_monitor_start(struct proc_leaf *p, struct err *e)
 	return 0;
 }
 
+/* A monitor that has not been forked yet would ask it; one that has been notices by itself. */
+void proc_leaf_worker_died(struct proc_leaf *p)
+{
+	if (p->monitor && proc_monitor_pid(p->monitor) == 0) {
+		proc_monitor_free(TAKE_PTR(p->monitor));
+		if (p->state != PROC_ENDED)
+			unwatch(p, "nobody can tell whose they are");
+	}
+	proc_worker_free(TAKE_PTR(p->worker));
+}
+
 void proc_leaf_monitor_died(struct proc_leaf *p)
 {
 	proc_monitor_free(TAKE_PTR(p->monitor));

@@ -350,7 +350,7 @@ void proc_leaf_reap(struct proc_leaf *p)
 		if (pid == p->main.pid) {
 			main_ended(p, status);
 		} else if (p->worker && pid == proc_worker_pid(p->worker)) {
-			proc_worker_free(TAKE_PTR(p->worker));
+			proc_leaf_worker_died(p);
 			proc_leaf_notice(p, "identity",
 				"the identity worker died; callers can't be identified, so egress "
 				"is closed until the sandbox is started again",

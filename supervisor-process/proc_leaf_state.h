@@ -89,6 +89,7 @@ int proc_leaf_bind(
 /* proc_leaf_monitor.c: reports of refused packets */
 int proc_leaf_monitor_start(struct proc_leaf *p, struct err *e);
 void proc_leaf_monitor_died(struct proc_leaf *p);
+void proc_leaf_worker_died(struct proc_leaf *p);
 /* Tell the orchestrator that the workload has ended, after the last reports. */
 void proc_leaf_tell_exit(struct proc_leaf *p, int status);
 struct proc_killer proc_leaf_killer(const struct proc_leaf *p);

@@ -34,7 +34,7 @@ struct proc_monitor_calls {
 	void (*failed)(void *owner, const struct err *why); /* no child can be started */
 };
 
-struct proc_monitor_plan { /* borrowed until the end */
+struct proc_monitor_plan { /* what it points to is borrowed until the end */
 	const struct proc_netns *netns;
 	uint16_t group;
 	struct proc_worker *worker;

@@ -141,6 +141,19 @@ class Bypass(LabTest):
             self.attempt(box, '192.0.2.8:443')
             self.assertLess(time.monotonic() - start, 0.9)      # not by the repetition after a second
 
+    def test_identity_worker_that_dies_takes_the_reports_with_it_and_nothing_else(self):
+        for first in (True, False):
+            with self.subTest(attempt_before=first), self.watched() as box:
+                box.wait_err('enforcing')
+                wait_for(lambda: [p for p in lab.descendants(box.process.pid) if lab.exe_name(p).startswith('python')])
+                worker = [p for p in lab.children(box.leaf('process')) if lab.exe_name(p).startswith('openshell')]
+                if first:
+                    self.attempt(box, '192.0.2.7:443')
+                lab.kill(worker[0])
+                box.wait_err('identity worker died')
+                box.wait_err('refused, but not reported')
+                self.attempt(box, '192.0.2.8:443')
+
     def test_monitor_that_is_stopped_delays_but_does_not_open(self):
         with self.watched() as box:
             self.attempt(box, '192.0.2.7:443')
