@@ -354,7 +354,7 @@ void proc_leaf_reap(struct proc_leaf *p)
 			proc_leaf_notice(p, "identity",
 				"the identity worker died; callers can't be identified, so egress "
 				"is closed until the sandbox is started again",
-				true);
+				OPENSHELL__EVENT__SEVERITY__HIGH);
 		} else if (p->monitor && pid == proc_monitor_pid(p->monitor)) {
 			proc_leaf_monitor_died(p);
 		}
