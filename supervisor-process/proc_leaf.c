@@ -246,8 +246,8 @@ static int on_PROC_IDENTITY(void *owner, const struct channel_msg *m, int *fds, 
 	(void) m;
 	(void) e;
 	if (!p->worker || proc_worker_add(p->worker, fds[0], &why) < 0)
-		proc_leaf_notice(
-			p, "identity", "the identity worker is gone; egress stays closed", true);
+		proc_leaf_notice(p, "identity", "the identity worker is gone; egress stays closed",
+			OPENSHELL__EVENT__SEVERITY__HIGH);
 	return 0;
 }
 
