@@ -135,15 +135,13 @@ static void to_file(struct orch_events *ev, const Openshell__Event__Event *event
 
 static bool is_shown(const struct orch_events *ev, const Openshell__Event__Event *event)
 {
+	bool is_notice = event->kind == OPENSHELL__EVENT__KIND__NOTICE;
 	enum log_level needs = LOG_LEVEL_INFO;
 
-	if (event->kind == OPENSHELL__EVENT__KIND__DENIAL)
-		needs = LOG_LEVEL_WARN;
-	else if (event->kind == OPENSHELL__EVENT__KIND__NOTICE &&
-		event->severity >= OPENSHELL__EVENT__SEVERITY__HIGH)
+	if (is_notice && event->severity >= OPENSHELL__EVENT__SEVERITY__HIGH)
 		needs = LOG_LEVEL_ERROR;
-	else if (event->kind == OPENSHELL__EVENT__KIND__NOTICE &&
-		event->severity >= OPENSHELL__EVENT__SEVERITY__MEDIUM)
+	else if (event->kind == OPENSHELL__EVENT__KIND__DENIAL ||
+		(is_notice && event->severity >= OPENSHELL__EVENT__SEVERITY__MEDIUM))
 		needs = LOG_LEVEL_WARN;
 	return ev->c.level >= needs;
 }

@@ -10,14 +10,14 @@
 #define ORCH_SPEC_BYTES_MAX 65536    /* bytes of OPENSHELL_MAIN_PROCESS_SPEC */
 #define ORCH_SPEC_DEPTH_MAX 16	     /* nesting of its JSON */
 #define ORCH_TIMEOUT_S_MAX 31536000  /* seconds, one year */
-#define ORCH_CHECK_FILES_MAX 1024    /* files of one "policy check" */
+#define ORCH_CHECK_FILES_MAX 1024    /* files of one "policy check" or "policy lint" */
 
 /* host files */
 #define ORCH_HOSTS_BYTES_MAX 1048576 /* bytes of /etc/hosts */
 #define ORCH_RESOLV_BYTES_MAX 65536  /* bytes of /etc/resolv.conf */
 #define ORCH_NAMESERVERS_MAX 8	/* further ones are ignored, as resolv.conf(5) ignores a fourth */
 #define ORCH_WATCH_AFTER_MS 250 /* from the start to watching files for changes */
-#define ORCH_WATCHED_MAX 8	/* files watched by one orch_watch */
+#define ORCH_WATCHED_MAX 16	/* files and folders watched by one orch_watch */
 
 /* start, one deadline per step of the process leaf */
 #define ORCH_ATTACH_MS 10000

@@ -11,7 +11,7 @@
 #include "core_log.h"
 #include "orch_driver.h"
 #include "orch_options.h"
-#include "orch_policy_check.h"
+#include "orch_policy_cmd.h"
 #include "orch_run.h"
 
 static const char *get_env(const char *name)

@@ -248,12 +248,13 @@ static void forget(struct orch_network *n)
 static int start(struct orch_network *n, struct err *e)
 {
 	Openshell__Ipc__Hello hello = OPENSHELL__IPC__HELLO__INIT;
+	const struct channel_user user = { network_rules, &n->state, on_end, n };
 	int fd, r;
 
 	if ((r = n->calls->spawn(n->owner, &n->pid, &fd, e)) < 0)
 		return r;
 	n->state = NET_NEW;
-	if ((r = channel_open(n->loop, fd, network_rules, &n->state, on_end, n, &n->down, e)) < 0)
+	if ((r = channel_open(n->loop, fd, &user, &n->down, e)) < 0)
 		return r;
 	if (loop_timer_start(n->deadline, ORCH_NETWORK_READY_MS) < 0)
 		return err_set(e, EIO, "network leaf: no timer");

@@ -397,8 +397,10 @@ static int check_topology(orch_getenv_fn env, struct err *e)
 		"OPENSHELL_NETWORK_ENFORCEMENT_MODE" };
 	static const char *const values[] = { "sidecar", "sidecar-nftables" };
 
+	const char *v;
+
 	for (int i = 0; i < 2; i++) {
-		const char *v = env(names[i]);
+		v = env(names[i]);
 
 		if (v && strcmp(v, values[i]) == 0)
 			return err_set(e, ENOTSUP,
@@ -406,6 +408,21 @@ static int check_topology(orch_getenv_fn env, struct err *e)
 				"whole boundary here",
 				names[i], v);
 	}
+	return 0;
+}
+
+/* First words that the reference program takes for itself (spec/orchestrator 1.1), and that
+ * orch_main.c has not taken already. */
+static int check_subcommand(int argc, char **argv, struct err *e)
+{
+	static const char *const names[] = { "debug-rpc" };
+
+	for (size_t i = 0; argc > 1 && i < sizeof names / sizeof *names; i++)
+		if (strcmp(argv[1], names[i]) == 0)
+			return err_set(e, ENOTSUP,
+				"%s: not built yet; to run a program of that name, write -- before "
+				"it",
+				names[i]);
 	return 0;
 }
 
@@ -459,13 +476,24 @@ static int check_command_size(const struct orch_options *o, struct err *e)
 	return 0;
 }
 
+/* Spec/network 2.1; every other word means that callers are identified. */
+static bool is_relaxed(const char *word)
+{
+	static const char *const words[] = { "relaxed", "disabled", "endpoint-only", "false", "0" };
+
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (strcmp(word, words[i]) == 0)
+			return true;
+	return false;
+}
+
 static void defaults(struct orch_options *o, orch_getenv_fn env)
 {
 	const char *identity = env("OPENSHELL_NETWORK_BINARY_IDENTITY");
 
 	o->log_level = LOG_LEVEL_WARN;
 	o->proxy_uid = 1337;
-	o->identity_required = !identity || strcmp(identity, "relaxed") != 0;
+	o->identity_required = !identity || !is_relaxed(identity);
 	o->require_pid_limit = env("OPENSHELL_REQUIRE_RUNTIME_PID_LIMIT") != NULL;
 }
 
@@ -477,6 +505,8 @@ int orch_options_parse(struct orch_options *o, int argc, char **argv, orch_geten
 	int rc;
 
 	defaults(o, env);
+	if ((rc = check_subcommand(argc, argv, e)) < 0)
+		return rc;
 	rc = walk_words(&w, e);
 	if (rc < 0)
 		return rc;
@@ -508,7 +538,11 @@ void orch_options_help(int fd)
 	text_add(&t,
 		"usage: openshell-supervisor [option...] [--] [command [argument...]]\n"
 		"       openshell-supervisor policy check [--json] FILE...\n"
-		"       openshell-supervisor policy default\n\n"
+		"       openshell-supervisor policy default\n"
+		"       openshell-supervisor policy eval --policy FILE\n"
+		"       openshell-supervisor policy glob DIALECT PATTERN VALUE | --batch\n"
+		"       openshell-supervisor policy path [--allow-encoded-slash] TARGET | "
+		"--batch\n\n"
 		"Runs one command inside a boundary that a policy describes.\n\n");
 	for (const struct row *r = rows; r->name; r++) {
 		char flag[64];

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include "core_fd.h"
 #include "core_text.h"
+#include "orch_open.h"
 #include "orch_policy.h"
 
 #define SENTENCE_BYTES 1024
@@ -24,6 +25,7 @@ struct orch_policy {
 	char *path;	  /* as given; NULL: embedded */
 	const char *base; /* in path */
 	int dir;
+	bool linked;		  /* base is a link */
 	struct policy_doc *first; /* what the process leaf enforces */
 	struct version now, next;
 	uint32_t owners[4];
@@ -92,19 +94,19 @@ static int check_owner(const struct orch_policy *p, int fd, struct err *e)
 		p->path, (unsigned) st.st_uid);
 }
 
-static int read_text(const struct orch_policy *p, char **ret, size_t *ret_len, struct err *e)
+static int read_text(struct orch_policy *p, char **ret, size_t *ret_len, struct err *e)
 {
 	AUTO_CLOSE int fd =
 		openat(p->dir, p->base, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	int r;
 
-	if (fd < 0 && errno == ELOOP)
-		return err_set(e, ELOOP,
-			"%s: is a symbolic link, which could be pointed elsewhere; give the path "
-			"of the file itself",
-			p->path);
-	if (fd < 0)
+	const struct orch_owners owners = { p->owners, p->n_owners };
+
+	if (fd < 0 && errno != ELOOP)
 		return err_set(e, errno, "%s: %s", p->path, strerror(errno));
+	p->linked = fd < 0;
+	if (p->linked && orch_open_linked(p->dir, p->base, &owners, &fd, e) < 0)
+		return err_wrap(e, "%s", p->path);
 	if ((r = check_owner(p, fd, e)) < 0)
 		return r;
 	r = fd_read_all(fd, POLICY_YAML_BYTES_MAX, ret, ret_len, e);
@@ -148,6 +150,11 @@ static int check_tcp(const struct policy_doc *d, struct err *e)
 	return 0;
 }
 
+static bool is_same(const struct version *a, const struct version *b)
+{
+	return a->bytes && a->len == b->len && memcmp(a->bytes, b->bytes, b->len) == 0;
+}
+
 static int version_make(const struct orch_policy *p, const char *name, const char *text, size_t len,
 	struct version *ret, struct err *e)
 {
@@ -155,15 +162,17 @@ static int version_make(const struct orch_policy *p, const char *name, const cha
 	struct version v = { .fd = -1 };
 	int r = policy_load_yaml(name, text, len, POLICY_AUTHOR, &report, &v.doc, e);
 
-	say_problems(p, &report, name);
+	if (r == 0)
+		r = policy_encode(v.doc, &v.bytes, &v.len, e);
+	/* Warnings about what is in force already were said then. */
+	if (r < 0 || !is_same(&p->now, &v))
+		say_problems(p, &report, name);
 	if (r < 0 && report.n_errors)
 		r = err_set(e, EINVAL, "%s: %zu problem%s, see above", name, report.n_errors,
 			report.n_errors == 1 ? "" : "s");
 	policy_report_done(&report);
 	if (r == 0)
 		r = check_tcp(v.doc, e);
-	if (r == 0)
-		r = policy_encode(v.doc, &v.bytes, &v.len, e);
 	if (r == 0)
 		r = fd_sealed_new("policy", v.bytes, v.len, &v.fd, e);
 	if (r < 0)
@@ -173,7 +182,7 @@ static int version_make(const struct orch_policy *p, const char *name, const cha
 	return r;
 }
 
-static int version_read(const struct orch_policy *p, struct version *ret, struct err *e)
+static int version_read(struct orch_policy *p, struct version *ret, struct err *e)
 {
 	AUTO_FREE char *text = NULL;
 	size_t len;
@@ -270,6 +279,11 @@ int orch_policy_dir(const struct orch_policy *p)
 	return p->dir;
 }
 
+bool orch_policy_is_linked(const struct orch_policy *p)
+{
+	return p->linked;
+}
+
 const struct policy_doc *orch_policy_doc(const struct orch_policy *p)
 {
 	return p->first;
@@ -312,7 +326,7 @@ enum orch_reload orch_policy_reload(struct orch_policy *p)
 			why.text, (unsigned long long) p->now.generation);
 		return ORCH_RELOAD_REFUSED;
 	}
-	if (v.len == p->now.len && memcmp(v.bytes, p->now.bytes, v.len) == 0) {
+	if (is_same(&p->now, &v)) {
 		version_done(&v);
 		return ORCH_RELOAD_SAME;
 	}
@@ -385,22 +399,42 @@ static bool is_in_writable(const struct orch_policy *p, const char *dir, const c
 	return false;
 }
 
-bool orch_policy_is_exposed(
-	const struct orch_policy *p, uint32_t uid, uint32_t gid, const char *workdir)
+static bool is_file_exposed(
+	const struct orch_policy *p, int dir_fd, const char *name, const struct orch_process_id *id)
 {
 	char link[64], dir[PATH_MAX];
 	struct stat st;
 	ssize_t n;
 
-	if (!p->path)
-		return false;
-	(void) snprintf(link, sizeof link, "/proc/self/fd/%d", p->dir);
+	(void) snprintf(link, sizeof link, "/proc/self/fd/%d", dir_fd);
 	n = readlink(link, dir, sizeof dir - 1);
 	if (n < 0)
 		return true;
 	dir[n] = '\0';
-	if (!is_in_writable(p, dir, workdir))
+	if (!is_in_writable(p, dir, id->workdir))
 		return false;
-	return fstat(p->dir, &st) < 0 || may_write(&st, uid, gid) ||
-		fstatat(p->dir, p->base, &st, AT_SYMLINK_NOFOLLOW) < 0 || may_write(&st, uid, gid);
+	return fstat(dir_fd, &st) < 0 || may_write(&st, id->uid, id->gid) ||
+		fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		may_write(&st, id->uid, id->gid);
+}
+
+static bool is_target_exposed(const struct orch_policy *p, const struct orch_process_id *id)
+{
+	char link[64 + NAME_MAX], target[PATH_MAX], *name;
+
+	(void) snprintf(link, sizeof link, "/proc/self/fd/%d/%.255s", p->dir, p->base);
+	if (!realpath(link, target))
+		return true;
+	name = strrchr(target, '/');
+	*name++ = '\0';
+	AUTO_CLOSE int dir = open(*target ? target : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return dir < 0 || is_file_exposed(p, dir, name, id);
+}
+
+bool orch_policy_is_exposed(const struct orch_policy *p, const struct orch_process_id *id)
+{
+	if (!p->path)
+		return false;
+	return is_file_exposed(p, p->dir, p->base, id) || (p->linked && is_target_exposed(p, id));
 }

@@ -1,10 +1,11 @@
 /* orch_policy.h - the policy's source, its bytes for the leaves, and its generations.
  *
  * Where it comes from: --policy FILE, else the installed file, else the
- * embedded default (spec/orchestrator 3.3).  A file must be a regular file, no
- * link, owned by root or by whoever called us, and writable by its owner only:
- * whoever can write it decides what the sandbox may do.  Its folder stays open,
- * so that a later rename of a parent leads nowhere else.
+ * embedded default (spec/orchestrator 3.3).  A file must be a regular file, owned
+ * by root or by whoever called us, and writable by its owner only: whoever can
+ * write it decides what the sandbox may do.  Links on the way to it are followed
+ * when the same is true of them (orch_open.h).  Its folder stays open, so that a
+ * later rename of a parent leads nowhere else.
  *
  * The newest accepted document is the candidate; it becomes current when the
  * network leaf has taken it.  Only network sections change on a running
@@ -39,6 +40,8 @@ void orch_policy_free(struct orch_policy *p);
 const char *orch_policy_name(const struct orch_policy *p); /* path, or "embedded default" */
 bool orch_policy_has_file(const struct orch_policy *p);
 int orch_policy_dir(const struct orch_policy *p); /* borrowed; -1 without a file */
+/* The file is a link: it changes when anything in its folder is renamed. */
+bool orch_policy_is_linked(const struct orch_policy *p);
 const struct policy_doc *orch_policy_doc(const struct orch_policy *p); /* at start */
 int orch_policy_fd(const struct orch_policy *p); /* current one, sealed; borrowed */
 uint64_t orch_policy_generation(const struct orch_policy *p);
@@ -52,8 +55,12 @@ uint64_t orch_policy_candidate_generation(const struct orch_policy *p);
 void orch_policy_commit(struct orch_policy *p);
 void orch_policy_drop(struct orch_policy *p);
 
-/* May a process of this user and group, confined by this policy and workdir ("" = none), change
- * the file?  Then it is not read again while the workload lives. */
-bool orch_policy_is_exposed(
-	const struct orch_policy *p, uint32_t uid, uint32_t gid, const char *workdir);
+struct orch_process_id { /* the workload, as far as files are concerned */
+	uint32_t uid, gid;
+	const char *workdir; /* "" = none */
+};
+
+/* May such a process, confined by this policy, change the file?  Then it is not read again while
+ * the workload lives. */
+bool orch_policy_is_exposed(const struct orch_policy *p, const struct orch_process_id *id);
 DEFINE_AUTO(struct orch_policy, orch_policy_free)

@@ -1,5 +1,5 @@
-/* orch_policy_check.h - the subcommand "policy": check FILE..., default. */
+/* orch_policy_check.h - "policy check [--json] FILE...": every problem of each document. */
 #pragma once
 
-/* argv[0] is the word behind "policy".  Returns the exit status: 0, 1, or 2 for a wrong command line. */
-int orch_policy_command(int argc, char **argv);
+/* argv[0] is "check".  Returns the exit status: 0, 1, or 2 for a wrong command line. */
+int orch_policy_check(int argc, char **argv);

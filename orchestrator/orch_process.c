@@ -40,25 +40,22 @@ static void on_late(void *owner)
 	fail(p, &e);
 }
 
-static int ask(struct orch_process *p, uint16_t number, const char *name, uint64_t limit_ms,
-	const ProtobufCMessage *m, struct err *e)
-{
-	p->waits_for = name;
-	if (loop_timer_start(p->deadline, limit_ms) < 0)
-		return err_set(e, EIO, "process leaf: no timer");
-	if (channel_send(p->down, number, 0, m, e) < 0)
-		return err_wrap(e, "process leaf: %s", name);
-	return 0;
-}
+struct request {
+	uint16_t number;
+	const char *name;
+	uint64_t limit_ms; /* for the answer */
+	const ProtobufCMessage *message;
+	const int *fds;
+	size_t n_fds;
+};
 
-static int ask_with(struct orch_process *p, uint16_t number, const char *name, uint64_t limit_ms,
-	const ProtobufCMessage *m, const int *fds, size_t n_fds, struct err *e)
+static int ask(struct orch_process *p, const struct request *q, struct err *e)
 {
-	p->waits_for = name;
-	if (loop_timer_start(p->deadline, limit_ms) < 0)
+	p->waits_for = q->name;
+	if (loop_timer_start(p->deadline, q->limit_ms) < 0)
 		return err_set(e, EIO, "process leaf: no timer");
-	if (channel_send_fds(p->down, number, 0, m, fds, n_fds, e) < 0)
-		return err_wrap(e, "process leaf: %s", name);
+	if (channel_send_fds(p->down, q->number, 0, q->message, q->fds, q->n_fds, e) < 0)
+		return err_wrap(e, "process leaf: %s", q->name);
 	return 0;
 }
 
@@ -68,22 +65,31 @@ static int ask_claim(struct orch_process *p, struct err *e)
 {
 	if (!p->may_claim || p->state != PROC_ATTACHED_S)
 		return 0;
-	return ask_with(p, PROC_CLAIM, "claim", ORCH_CLAIM_MS, &p->plan->claim->base,
-		p->plan->policy_fd, 1, e);
+	return ask(p,
+		&(struct request){ PROC_CLAIM, "claim", ORCH_CLAIM_MS, &p->plan->claim->base,
+			p->plan->policy_fd, 1 },
+		e);
 }
 
 static int ask_bind(struct orch_process *p, struct err *e)
 {
-	return ask_with(p, PROC_BIND, "bind", ORCH_BIND_MS, &p->plan->bind->base,
-		p->plan->identity_fd, 1, e);
+	return ask(p,
+		&(struct request){ PROC_BIND, "bind", ORCH_BIND_MS, &p->plan->bind->base,
+			p->plan->identity_fd, 1 },
+		e);
 }
 
 static int ask_start(struct orch_process *p, struct err *e)
 {
-	if (!p->plan->streams)
-		return ask(p, PROC_START_TTY, "start", ORCH_START_MS, &p->plan->start->base, e);
-	return ask_with(p, PROC_START_PIPES, "start", ORCH_START_MS, &p->plan->start->base,
-		p->plan->streams, 3, e);
+	struct request q = { PROC_START_TTY, "start", ORCH_START_MS, &p->plan->start->base, NULL,
+		0 };
+
+	if (p->plan->streams) {
+		q.number = PROC_START_PIPES;
+		q.fds = p->plan->streams;
+		q.n_fds = 3;
+	}
+	return ask(p, &q, e);
 }
 
 /* ---- answers ---- */
@@ -143,7 +149,11 @@ static int on_PROC_BOUND(void *owner, const struct channel_msg *m, int *fds, str
 	(void) fds;
 	p->state = PROC_BOUND_S;
 	p->calls->bound(p->owner);
-	return p->over ? 0 : ask(p, PROC_CONFIRM, "confirm", ORCH_CONFIRM_MS, NULL, e);
+	return p->over ? 0
+		       : ask(p,
+				 &(struct request){
+					 PROC_CONFIRM, "confirm", ORCH_CONFIRM_MS, NULL, NULL, 0 },
+				 e);
 }
 
 static int on_PROC_CONFIRMED(void *owner, const struct channel_msg *m, int *fds, struct err *e)
@@ -312,7 +322,10 @@ static int greet(struct orch_process *p, struct err *e)
 	hello.build = (char *) OPENSHELL_VERSION;
 	if (channel_send(p->down, PROC_HELLO, 0, &hello.base, e) < 0)
 		return err_wrap(e, "process leaf: hello");
-	return ask(p, PROC_ATTACH, "attach", ORCH_ATTACH_MS, &p->plan->attach->base, e);
+	return ask(p,
+		&(struct request){
+			PROC_ATTACH, "attach", ORCH_ATTACH_MS, &p->plan->attach->base, NULL, 0 },
+		e);
 }
 
 int orch_process_new(struct loop *l, int take_fd, const struct orch_process_plan *plan,
@@ -321,18 +334,18 @@ int orch_process_new(struct loop *l, int take_fd, const struct orch_process_plan
 {
 	AUTO_CLOSE int fd = take_fd;
 	AUTO(orch_process_free) struct orch_process *p = calloc(1, sizeof *p);
+	struct channel_user user = { process_rules, NULL, on_end, p };
 	int r;
 
 	if (!p)
 		return err_set(e, ENOMEM, "process leaf: out of memory");
+	user.state = &p->state;
 	p->state = PROC_NEW;
 	p->plan = plan;
 	p->calls = calls;
 	p->owner = owner;
 	if ((r = loop_timer_new(l, on_late, p, &p->deadline, e)) < 0 ||
-		(r = channel_open(
-			 l, TAKE_FD(fd), process_rules, &p->state, on_end, p, &p->down, e)) < 0 ||
-		(r = greet(p, e)) < 0)
+		(r = channel_open(l, TAKE_FD(fd), &user, &p->down, e)) < 0 || (r = greet(p, e)) < 0)
 		return r;
 	*ret = TAKE_PTR(p);
 	return 0;
@@ -348,7 +361,8 @@ int orch_process_release(struct orch_process *p, struct err *e)
 {
 	if (p->state != PROC_HELD)
 		return err_set(e, EPROTO, "process leaf: nothing is held that could be released");
-	return ask(p, PROC_RELEASE, "release", ORCH_RELEASE_MS, NULL, e);
+	return ask(
+		p, &(struct request){ PROC_RELEASE, "release", ORCH_RELEASE_MS, NULL, NULL, 0 }, e);
 }
 
 int orch_process_signal(struct orch_process *p, int signo, struct err *e)

@@ -101,6 +101,19 @@ static void on_names_change(void *owner)
 		orch_network_names_changed(r->network);
 }
 
+/* Of a linked file everything in its folder is watched: a configuration map of Kubernetes replaces
+ * another link beside it.  Its target may also be written where it is. */
+static int watch_policy(struct orch_run *r, struct err *e)
+{
+	const char *path = orch_policy_name(r->policy);
+	bool linked = orch_policy_is_linked(r->policy);
+
+	if (linked && orch_watch_add(r->watch, -1, path, on_policy_change, r, e) < 0)
+		return -e->code;
+	return orch_watch_add(r->watch, orch_policy_dir(r->policy), linked ? ORCH_WATCH_ANY : path,
+		on_policy_change, r, e);
+}
+
 /* What has changed before the watch existed is taken up now. */
 static void begin_watching(void *owner)
 {
@@ -120,8 +133,7 @@ static void begin_watching(void *owner)
 	on_names_change(r);
 	if (!orch_policy_has_file(r->policy) || r->reload_off)
 		return;
-	if (orch_watch_add(r->watch, orch_policy_dir(r->policy), orch_policy_name(r->policy),
-		    on_policy_change, r, &e) < 0)
+	if (watch_policy(r, &e) < 0)
 		orch_events_notice(r->events, OPENSHELL__EVENT__SEVERITY__MEDIUM, "policy", e.text);
 	orch_run_reload(r);
 }

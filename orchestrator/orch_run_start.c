@@ -207,8 +207,9 @@ static void on_claimed(void *owner, const Openshell__Ipc__ProcClaimed *c)
 	r->enforced.gid = c->gid;
 	r->enforced.landlock_abi = c->landlock_abi;
 	r->enforced.n_paths = c->n_paths;
-	if (orch_policy_has_file(r->policy) &&
-		orch_policy_is_exposed(r->policy, c->uid, c->gid, r->workdir)) {
+	const struct orch_process_id id = { c->uid, c->gid, r->workdir };
+
+	if (orch_policy_has_file(r->policy) && orch_policy_is_exposed(r->policy, &id)) {
 		r->reload_off = true;
 		orch_events_notice(r->events, OPENSHELL__EVENT__SEVERITY__HIGH, "policy",
 			"the workload could write the policy file, so it is not read again; keep "

@@ -14,6 +14,7 @@
 
 struct file {
 	int wd;
+	bool itself; /* the file is watched, not its folder */
 	char name[NAME_MAX + 1];
 	orch_watch_fn fn;
 	void *owner;
@@ -27,14 +28,20 @@ struct orch_watch {
 	size_t n;
 };
 
+static bool is_about(const struct inotify_event *ev, const struct file *f)
+{
+	if (f->itself)
+		return ev->len == 0;
+	return ev->len && (!f->name[0] || strcmp(ev->name, f->name) == 0);
+}
+
 static void touch(struct orch_watch *w, const struct inotify_event *ev)
 {
 	for (size_t i = 0; i < w->n; i++) {
 		struct file *f = &w->files[i];
 
 		/* An overflow may have swallowed anything. */
-		if ((ev->mask & IN_Q_OVERFLOW) ||
-			(ev->wd == f->wd && ev->len && strcmp(ev->name, f->name) == 0))
+		if ((ev->mask & IN_Q_OVERFLOW) || (ev->wd == f->wd && is_about(ev, f)))
 			f->touched = true;
 	}
 }
@@ -109,6 +116,25 @@ static int add_one(struct orch_watch *w, const char *dir, const char *name, cons
 	return 0;
 }
 
+/* Written in place through another name: a container's resolv.conf, hosts and often its policy are
+ * single files mounted from the host, of which their folder here learns nothing. */
+static int add_itself(
+	struct orch_watch *w, const char *path, const struct file *like, struct err *e)
+{
+	struct file *f = &w->files[w->n];
+	int wd = inotify_add_watch(w->fd, path, IN_CLOSE_WRITE);
+
+	if (wd < 0)
+		return 0; /* it does not exist yet */
+	if (w->n == ORCH_WATCHED_MAX)
+		return err_set(e, ENOSPC, "watch %s: too many files", path);
+	*f = *like;
+	f->wd = wd;
+	f->itself = true;
+	w->n++;
+	return 0;
+}
+
 int orch_watch_add(struct orch_watch *w, int dir_fd, const char *path, orch_watch_fn fn,
 	void *owner, struct err *e)
 {
@@ -123,8 +149,14 @@ int orch_watch_add(struct orch_watch *w, int dir_fd, const char *path, orch_watc
 	else
 		(void) snprintf(dir, sizeof dir, "%.*s", slash ? (int) (slash - path) : 1,
 			slash ? path : ".");
-	if ((r = add_one(w, *dir ? dir : "/", name, &like, e)) < 0 || dir_fd >= 0)
+	if ((r = add_one(w, *dir ? dir : "/", name, &like, e)) < 0)
 		return r;
+	(void) snprintf(
+		target, sizeof target, "%.*s/%s", (int) (sizeof target - NAME_MAX - 2), dir, name);
+	if (*name && (r = add_itself(w, dir_fd >= 0 ? target : path, &like, e)) < 0)
+		return r;
+	if (dir_fd >= 0)
+		return 0;
 	if (!realpath(path, target) || strcmp(target, path) == 0 || !(end = strrchr(target, '/')))
 		return 0;
 	*end = '\0';

@@ -2,7 +2,8 @@
  *
  * The folder is watched, not the file: editors and configuration tools write a
  * new file and rename it.  Only finished changes count (closed after writing,
- * moved here), so that no half-written file is read.  All events that are
+ * moved here), so that no half-written file is read.  The file is watched as well,
+ * as one that is mounted alone changes without its folder.  All events that are
  * waiting are read first, then each file that they touched is reported once:
  * that is the debounce.  Nothing wakes up while nothing changes.
  */
@@ -10,6 +11,8 @@
 #include "core_cleanup.h"
 #include "core_err.h"
 #include "core_loop.h"
+
+#define ORCH_WATCH_ANY "" /* as path: every file of the folder */
 
 struct orch_watch;
 /* May not free the watch. */

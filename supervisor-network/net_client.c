@@ -175,6 +175,7 @@ void net_client_free(struct net_client *c)
 	(void) close(c->fd);
 	free(c->in);
 	free(c->head);
+	free(c->path);
 	free(c->decision);
 	free(c);
 }
@@ -198,7 +199,8 @@ void net_client_name(const struct net_client *c, char *buf, size_t size)
 		(void) snprintf(buf, size, "CONNECT %s:%u", c->to.host, c->to.port);
 		return;
 	}
-	(void) snprintf(buf, size, "%.*s %s:%u%.*s", (int) (c->head->method.len % 32),
+	(void) snprintf(buf, size, "%.*s %s:%u%.*s",
+		(int) (c->head->method.len < 32 ? c->head->method.len : 32),
 		c->head->method.at ? c->head->method.at : "", c->to.host, c->to.port,
 		(int) (c->to.path.len < 256 ? c->to.path.len : 256),
 		c->to.path.at ? c->to.path.at : "");
@@ -289,7 +291,7 @@ bool net_client_fill(struct net_client *c)
 
 static void on_head(struct net_client *c)
 {
-	size_t len;
+	size_t len, before = c->in_len;
 
 	if (!net_client_fill(c)) {
 		net_client_free(c);
@@ -300,7 +302,7 @@ static void on_head(struct net_client *c)
 		refuse_bare(c, 431);
 	else if (len)
 		net_client_take_head(c, len);
-	else if (c->served && c->in_len)
+	else if (c->served && c->in_len && !before) /* once: a later byte gives no more time */
 		net_client_deadline(c, NET_HEADER_MS);
 }
 

@@ -40,6 +40,7 @@ struct net_client {
 	bool is_connect;
 	struct net_head *head; /* slices of in */
 	struct net_target to;
+	char *path; /* canonical, where it differs from what was sent; to.path is a slice of it */
 	struct net_body body;
 
 	struct identity_question question;

@@ -1,12 +1,14 @@
 /* net_client_decide.c - from a request head to a dialled connection, or a refusal. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "net_client.h"
 #include "net_destination.h"
 #include "net_forward.h"
+#include "net_path.h"
 #include "net_policy.h"
 #include "net_refuse.h"
 #include "net_report.h"
@@ -36,6 +38,23 @@ static bool parse_connect(struct net_client *c, struct err *e)
 	return net_target_authority(c->head->target, &c->to, e) == 0;
 }
 
+/* What is decided and logged is what the server will see. */
+static int make_canonical(struct net_client *c, struct err *e)
+{
+	char path[NET_PATH_MAX + 1];
+	size_t len;
+
+	if (net_path_canonical(c->to.path, path, &len, e) < 0)
+		return -e->code;
+	if (len == c->to.path.len && memcmp(path, c->to.path.at, len) == 0)
+		return 0;
+	c->path = strndup(path, len);
+	if (!c->path)
+		return err_set(e, ENOMEM, "out of memory");
+	c->to.path = (struct net_slice){ c->path, len };
+	return 0;
+}
+
 /* false: answered. */
 static bool parse_forward(struct net_client *c)
 {
@@ -59,6 +78,10 @@ static bool parse_forward(struct net_client *c)
 			"Forward proxy requests must use http", "");
 		return false;
 	}
+	if (make_canonical(c, &e) < 0) {
+		refuse_malformed(c, "invalid_request_target", &e);
+		return false;
+	}
 	return true;
 }
 
@@ -68,6 +91,7 @@ void net_client_take_head(struct net_client *c, size_t head_len)
 {
 	struct err e = { 0 };
 
+	free(TAKE_PTR(c->path));
 	if (net_head_request(c->in, head_len, c->head, &e) < 0 ||
 		net_body_of_request(c->head, &c->body, &e) < 0) {
 		refuse_malformed(c, "malformed_request", &e);
@@ -299,6 +323,7 @@ static void start_tunnel(struct net_client *c)
 {
 	static const char connected[] = CONNECTED;
 	size_t len = sizeof connected - 1, head = c->head->len;
+	struct net_tunnel_ends ends;
 	struct err e = { 0 };
 
 	net_client_report(c, false, "connect", "unknown", "policy", "");
@@ -308,8 +333,9 @@ static void start_tunnel(struct net_client *c)
 	}
 	c->phase = NET_PHASE_TUNNEL;
 	loop_io_free(TAKE_PTR(c->io));
-	if (net_tunnel_new(c->leaf, c->fd, c->upstream, c->in + head, c->in_len - head,
-		    on_tunnel_end, c, &c->tunnel, &e) < 0) {
+	ends = (struct net_tunnel_ends){ c->fd, c->upstream, c->in + head, c->in_len - head,
+		on_tunnel_end, c };
+	if (net_tunnel_new(c->leaf, &ends, &c->tunnel, &e) < 0) {
 		net_client_free(c);
 		return;
 	}

@@ -14,17 +14,23 @@ struct out { /* bytes that a socket has not taken yet */
 	size_t at, len;
 };
 
+struct message { /* a body on its way */
+	struct net_body body;
+	struct net_chunked chunks;
+	uint64_t left;
+	bool done;
+};
+
 struct net_forward {
-	struct loop_io *io; /* upstream */
-	int fd;		    /* -1: none kept */
+	struct loop_io *io;	  /* upstream */
+	struct loop_timer *again; /* a turn was cut short: edge-triggered events don't repeat */
+	int fd;			  /* -1: none kept */
 	char host[NET_HOST_MAX + 1];
 	uint16_t port;
 	bool reused, any_response, upstream_eof;
 
-	struct net_body request, response;
-	struct net_chunked request_chunks, response_chunks;
-	uint64_t request_left, response_left;
-	bool request_done, response_head_done, response_done, close_after, upstream_close, is_head;
+	struct message request, response;
+	bool response_head_done, close_after, upstream_close, is_head;
 	unsigned informational;
 
 	struct out to_up, to_client;
@@ -41,11 +47,20 @@ static void on_upstream(void *owner, int fd, unsigned ready)
 	pump(owner);
 }
 
+static void on_again(void *owner)
+{
+	struct net_client *c = owner;
+
+	if (c->phase == NET_PHASE_FORWARD)
+		pump(c);
+}
+
 void net_forward_free(struct net_forward *f)
 {
 	if (!f)
 		return;
 	loop_io_free(f->io);
+	loop_timer_free(f->again);
 	core_closep(&f->fd);
 	free(f);
 }
@@ -78,7 +93,10 @@ static int adopt(struct net_client *c, struct err *e)
 		if (!f)
 			return err_set(e, ENOMEM, "forward request");
 		f->io = NULL;
+		f->again = NULL;
 		f->fd = -1;
+		if (loop_timer_new(c->leaf->loop, on_again, c, &f->again, e) < 0)
+			return -e->code;
 	}
 	f->reused = f->fd >= 0;
 	if (f->reused)
@@ -103,12 +121,11 @@ static void reset(struct net_client *c)
 {
 	struct net_forward *f = c->forward;
 
-	f->request = c->body;
-	f->request_left = c->body.length;
-	f->request_done = c->body.framing == NET_BODY_NONE ||
+	f->request = (struct message){ .body = c->body, .left = c->body.length };
+	f->request.done = c->body.framing == NET_BODY_NONE ||
 		(c->body.framing == NET_BODY_LENGTH && c->body.length == 0);
-	f->request_chunks = f->response_chunks = (struct net_chunked){ 0 };
-	f->response_head_done = f->response_done = f->any_response = f->upstream_eof = false;
+	f->response = (struct message){ 0 };
+	f->response_head_done = f->any_response = f->upstream_eof = false;
 	f->upstream_close = false;
 	f->informational = 0;
 	f->close_after = wants_close(c->head);
@@ -163,24 +180,23 @@ static int flush(int fd, const char *buf, struct out *o)
 	return 1;
 }
 
-/* How many of these bytes are body; *done at the end of the message. */
-static int take(const struct net_body *b, uint64_t *left, struct net_chunked *chunks,
-	const char *bytes, size_t len, size_t *ret_used, bool *done, struct err *e)
+/* How many of these bytes are body; done at the end of the message. */
+static int take(struct message *m, const char *bytes, size_t len, size_t *ret_used, struct err *e)
 {
-	switch (b->framing) {
+	switch (m->body.framing) {
 	case NET_BODY_LENGTH:
-		*ret_used = len < *left ? len : (size_t) *left;
-		*left -= *ret_used;
-		*done = *left == 0;
+		*ret_used = len < m->left ? len : (size_t) m->left;
+		m->left -= *ret_used;
+		m->done = m->left == 0;
 		return 0;
 	case NET_BODY_CHUNKED:
-		return net_chunked_feed(chunks, bytes, len, ret_used, done, e);
+		return net_chunked_feed(&m->chunks, bytes, len, ret_used, &m->done, e);
 	case NET_BODY_TO_END:
 		*ret_used = len;
 		return 0;
 	case NET_BODY_NONE:
 		*ret_used = 0;
-		*done = true;
+		m->done = true;
 		return 0;
 	}
 	return 0;
@@ -198,15 +214,14 @@ static int pump_up(struct net_client *c, struct err *e)
 		return f->upstream_eof || r == -EPIPE || r == -ECONNRESET
 			? 0
 			: err_set(e, -r, "send the request");
-	if (r == 0 || f->request_done)
+	if (r == 0 || f->request.done)
 		return 0;
 	if (c->in_len == 0 && !net_client_fill(c))
 		return err_set(e, ECONNRESET, "the client ended");
 	if (c->in_len == 0)
 		return 0;
 	room = c->in_len < NET_BUFFER ? c->in_len : NET_BUFFER;
-	if (take(&f->request, &f->request_left, &f->request_chunks, c->in, room, &used,
-		    &f->request_done, e) < 0)
+	if (take(&f->request, c->in, room, &used, e) < 0)
 		return -e->code;
 	(void) memcpy(f->up, c->in, used);
 	f->to_up = (struct out){ 0, used };
@@ -228,23 +243,23 @@ static int response_head(struct net_client *c, struct err *e)
 	size_t len = net_head_end(f->in, f->in_len);
 	struct text t;
 
-	if (!len && f->in_len >= NET_RESPONSE_HEAD_MAX)
+	if (len > NET_RESPONSE_HEAD_MAX || (!len && f->in_len >= NET_RESPONSE_HEAD_MAX))
 		return err_set(
 			e, EBADMSG, "response head of more than %d bytes", NET_RESPONSE_HEAD_MAX);
 	if (!len)
 		return 0;
 	if (net_head_response(f->in, len, &head, e) < 0 ||
-		net_body_of_response(&head, f->is_head, &f->response, e) < 0)
+		net_body_of_response(&head, f->is_head, &f->response.body, e) < 0)
 		return -e->code;
 	if (head.status == 101)
 		return err_set(e, EPROTO, "the server switched protocols, which was not asked for");
 	if (head.status < 200 && ++f->informational > NET_INFORMATIONAL_MAX)
 		return err_set(e, EPROTO, "more than %d interim responses", NET_INFORMATIONAL_MAX);
-	f->response_left = f->response.length;
+	f->response.left = f->response.body.length;
 	f->upstream_close |= head.minor == 0 || net_head_has_token(&head, "connection", "close");
-	f->close_after |= f->response.framing == NET_BODY_TO_END;
+	f->close_after |= f->response.body.framing == NET_BODY_TO_END;
 	text_init(&t, f->client + f->to_client.len, sizeof f->client - f->to_client.len);
-	net_forward_response(&head, &f->response, f->close_after, &t);
+	net_forward_response(&head, &f->response.body, f->close_after, &t);
 	if (t.cut)
 		return err_set(e, EBADMSG, "response head is too large");
 	f->to_client.len += t.len;
@@ -252,8 +267,8 @@ static int response_head(struct net_client *c, struct err *e)
 	if (head.status < 200)
 		return 1;
 	f->response_head_done = true;
-	f->response_done = f->response.framing == NET_BODY_NONE ||
-		(f->response.framing == NET_BODY_LENGTH && f->response.length == 0);
+	f->response.done = f->response.body.framing == NET_BODY_NONE ||
+		(f->response.body.framing == NET_BODY_LENGTH && f->response.body.length == 0);
 	return 1;
 }
 
@@ -281,8 +296,7 @@ static int response_body(struct net_forward *f, struct err *e)
 		room = f->in_len;
 	if (room == 0)
 		return 0;
-	if (take(&f->response, &f->response_left, &f->response_chunks, f->in, room, &used,
-		    &f->response_done, e) < 0)
+	if (take(&f->response, f->in, room, &used, e) < 0)
 		return -e->code;
 	(void) memcpy(f->client + f->to_client.len, f->in, used);
 	f->to_client.len += used;
@@ -298,18 +312,19 @@ static int pump_down(struct net_client *c, struct err *e)
 
 	if (r < 0)
 		return err_set(e, -r, "send the response");
-	if (r == 0 || f->response_done)
+	if (r == 0 || f->response.done)
 		return 0;
 	got = f->in_len ? 0 : read_upstream(f);
 	if (got < 0)
 		return err_set(e, -got, "read the response");
 	r = f->response_head_done ? 0 : response_head(c, e);
-	if (r >= 0 && f->response_head_done && !f->response_done && f->in_len)
+	if (r >= 0 && f->response_head_done && !f->response.done && f->in_len)
 		r = response_body(f, e);
 	if (r != 0)
 		return r;
-	if (f->upstream_eof && f->response_head_done && f->response.framing == NET_BODY_TO_END) {
-		f->response_done = true;
+	if (f->upstream_eof && f->response_head_done &&
+		f->response.body.framing == NET_BODY_TO_END) {
+		f->response.done = true;
 		return 1;
 	}
 	if (f->upstream_eof)
@@ -325,17 +340,21 @@ static bool retry(struct net_client *c)
 {
 	struct net_forward *f = c->forward;
 
-	if (!f->reused || f->any_response || f->request.framing != NET_BODY_NONE)
+	if (!f->reused || f->any_response || f->request.body.framing != NET_BODY_NONE)
 		return false;
 	return true;
 }
 
-static void fail(struct net_client *c, const struct err *why)
+static void fail(struct net_client *c, bool by_client, const struct err *why)
 {
 	struct net_forward *f = c->forward;
 	char detail[512];
 
 	(void) loop_io_watch(c->io, 0);
+	if (by_client && why->code == EBADMSG && !f->any_response && !f->to_client.len) {
+		net_client_refuse(c, 400, "malformed_request", why->text, "");
+		return;
+	}
 	if (f->response_head_done || f->any_response || f->to_client.len) {
 		if (!f->response_head_done && !f->to_client.len) {
 			(void) snprintf(detail, sizeof detail, "response of %s:%u was refused",
@@ -356,10 +375,10 @@ static bool finish(struct net_client *c)
 	struct net_forward *f = c->forward;
 
 	/* Bytes behind the response were not framed: that connection is not used again. */
-	if (f->upstream_close || f->in_len || f->upstream_eof || !f->request_done ||
-		f->response.framing == NET_BODY_TO_END)
+	if (f->upstream_close || f->in_len || f->upstream_eof || !f->request.done ||
+		f->response.body.framing == NET_BODY_TO_END)
 		net_forward_forget(c);
-	if (f->close_after || !f->request_done) {
+	if (f->close_after || !f->request.done) {
 		net_client_send_and_linger(c, "", 0);
 		return false;
 	}
@@ -389,7 +408,7 @@ static void pump(struct net_client *c)
 {
 	struct net_forward *f = c->forward;
 	struct err e = { 0 };
-	int up = 1, down = 1;
+	int up = 1, down = 1, rounds = 0;
 
 	if (c->phase != NET_PHASE_FORWARD) {
 		/* Idle between requests: the server has ended, or sent what nobody asked for. */
@@ -406,13 +425,17 @@ static void pump(struct net_client *c)
 			return;
 		}
 		if (up < 0 || down < 0) {
-			fail(c, &e);
+			fail(c, up < 0, &e);
 			return;
 		}
-		if (f->response_done && f->to_client.len == 0) {
+		if (f->response.done && f->to_client.len == 0) {
 			if (finish(c))
 				next_request(c);
 			return;
+		}
+		if (++rounds == NET_FORWARD_TURN) {
+			(void) loop_timer_start(f->again, 0);
+			break;
 		}
 	}
 	c->deadline_ms = loop_now_ms(c->leaf->loop) +

@@ -51,7 +51,8 @@ void net_forward_request(const struct net_head *h, const struct net_target *to,
 		text_add(t, "?");
 		text_add_n(t, to->query.at, to->query.len);
 	}
-	text_add(t, " HTTP/1.1\r\n");
+	/* A client of the older version can't read chunks: the server must not send them. */
+	text_addf(t, " HTTP/1.%d\r\n", h->minor);
 	add_authority(t, to);
 	for (size_t i = 0; i < h->n_fields; i++) {
 		if (net_slice_ieq(h->fields[i].name, "host") || stays_here(h, &h->fields[i]))
@@ -62,7 +63,7 @@ void net_forward_request(const struct net_head *h, const struct net_target *to,
 	add_framing(t, body);
 	if (!via)
 		text_add(t, "Via: 1.1 openshell-sandbox\r\n");
-	text_add(t, "Connection: keep-alive\r\n\r\n");
+	text_add(t, h->minor ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n");
 }
 
 /* A length without a body (HEAD, 304) tells about the resource and is passed on. */

@@ -156,6 +156,15 @@ static bool target_is_clean(struct net_slice s)
 	return s.len > 0;
 }
 
+/* Methods are compared byte by byte, but not by every server. */
+static bool has_lower_case(struct net_slice s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (s.at[i] >= 'a' && s.at[i] <= 'z')
+			return true;
+	return false;
+}
+
 static int request_line(struct net_slice line, struct net_head *ret, struct err *e)
 {
 	const char *one = memchr(line.at, ' ', line.len), *two;
@@ -169,8 +178,9 @@ static int request_line(struct net_slice line, struct net_head *ret, struct err 
 		return err_set(e, EBADMSG, "the request line does not have three parts");
 	ret->method = (struct net_slice){ line.at, (size_t) (one - line.at) };
 	ret->target = (struct net_slice){ one + 1, (size_t) (two - one) - 1 };
-	if (!is_token(ret->method))
-		return err_set(e, EBADMSG, "the method is malformed");
+	if (!is_token(ret->method) || has_lower_case(ret->method))
+		return err_set(e, EBADMSG,
+			"the method is malformed, or not in upper case as all methods are");
 	if (!target_is_clean(ret->target))
 		return err_set(
 			e, EBADMSG, "the request target is empty or holds a control character");

@@ -206,12 +206,13 @@ void net_identity_free(struct net_identity *i)
 
 int net_identity_channel(struct net_identity *i, int take_fd, struct err *e)
 {
+	const struct channel_user user = { identity_rules, &i->state, on_end, i };
+
 	if (i->channel) {
 		channel_free(TAKE_PTR(i->channel));
 		deny_all(i, "the identity channel was replaced; try again");
 	}
-	return channel_open(
-		i->leaf->loop, take_fd, identity_rules, &i->state, on_end, i, &i->channel, e);
+	return channel_open(i->leaf->loop, take_fd, &user, &i->channel, e);
 }
 
 uint32_t net_identity_ask(

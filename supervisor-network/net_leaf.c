@@ -191,8 +191,9 @@ int net_leaf_new(struct loop *l, struct net_leaf **ret, struct err *e)
 int net_leaf_open(struct net_leaf *n, int take_fd, struct err *e)
 {
 	Openshell__Ipc__Hello hello = OPENSHELL__IPC__HELLO__INIT;
+	const struct channel_user user = { net_rules, &n->state, on_end, n };
 
-	if (channel_open(n->loop, take_fd, net_rules, &n->state, on_end, n, &n->up, e) < 0)
+	if (channel_open(n->loop, take_fd, &user, &n->up, e) < 0)
 		return -e->code;
 	hello.major = IPC_MAJOR;
 	hello.minor = IPC_MINOR;

@@ -16,6 +16,7 @@
 #define NET_CHUNK_LINE_MAX 1024	    /* bytes of a chunk-size line, extensions included */
 #define NET_TRAILERS_MAX 8192	    /* bytes of trailers */
 #define NET_BUFFER 16384	    /* bytes of one relay buffer */
+#define NET_FORWARD_TURN 64	    /* relay buffers of one request per turn of the loop */
 #define NET_INFORMATIONAL_MAX 16    /* 1xx responses before the final one */
 
 /* time */

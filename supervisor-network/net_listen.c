@@ -89,6 +89,7 @@ static void on_error(struct net_listen *l, int code)
 
 static void refuse_full(int fd)
 {
+	static char sink[NET_HEAD_MAX];
 	char answer[NET_REFUSAL_MAX];
 	struct text t;
 
@@ -97,6 +98,9 @@ static void refuse_full(int fd)
 		"the proxy has reached its limit of connections",
 		"close some of the sandbox's connections and try again", &t);
 	(void) send(fd, answer, t.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	/* Closing with unread bytes is a reset, which may take the answer away. */
+	(void) shutdown(fd, SHUT_WR);
+	(void) recv(fd, sink, sizeof sink, MSG_DONTWAIT);
 	(void) close(fd);
 }
 

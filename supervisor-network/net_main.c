@@ -49,6 +49,10 @@ static int confine(uint32_t uid, uint32_t gid, struct err *e)
 
 	if ((r = confine_drop(&id, e)) < 0 || (r = confine_harden(e)) < 0)
 		return err_wrap(e, "confine the network leaf");
+	/* The end of the channel says the same, but not to a leaf that is stopped.  Behind the drop, as
+	 * a change of credentials clears it. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		return err_set(e, errno, "ask for the death signal");
 	/* A kernel without Landlock has the seccomp list alone, which opens no file either. */
 	if (confine_landlock_abi(&why) > 0 && (r = confine_landlock_nothing(true, e)) < 0)
 		return err_wrap(e, "confine the network leaf");

@@ -11,6 +11,7 @@
 
 #define SOCKETS_MAX 256 /* of c-ares at a time */
 #define TRIES 2
+#define SERVERS_TEXT_MAX 1024 /* bytes of all name servers */
 
 struct watched {
 	int fd;
@@ -25,6 +26,7 @@ struct net_resolve {
 	size_t n_queries;
 	char *hosts;
 	size_t hosts_len;
+	char servers[SERVERS_TEXT_MAX]; /* in force, separated by commas */
 };
 
 struct net_query {
@@ -137,16 +139,23 @@ void net_resolve_free(struct net_resolve *r)
 
 int net_resolve_servers(struct net_resolve *r, char *const *servers, size_t n, struct err *e)
 {
-	char list[1024];
+	char list[SERVERS_TEXT_MAX];
 	struct text t;
 	int code;
 
 	text_init(&t, list, sizeof list);
 	for (size_t i = 0; i < n && i < NET_NAMESERVERS_MAX; i++)
 		text_addf(&t, "%s%s", i ? "," : "", servers[i]);
+	if (!t.cut && strcmp(list, r->servers) == 0)
+		return 0;
+	/* The library takes no new list while it asks: those look-ups end as refused. */
+	if (r->n_queries)
+		ares_cancel(r->channel);
 	code = t.cut ? ARES_EBADSTR : ares_set_servers_ports_csv(r->channel, list);
-	return code == ARES_SUCCESS ? 0
-				    : err_set(e, EINVAL, "name servers: %s", ares_strerror(code));
+	if (code != ARES_SUCCESS)
+		return err_set(e, EINVAL, "name servers: %s", ares_strerror(code));
+	(void) memcpy(r->servers, list, sizeof list);
+	return 0;
 }
 
 int net_resolve_hosts(struct net_resolve *r, int fd, struct err *e)
@@ -255,7 +264,9 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
 	finish(arg, &a,
 		a.n				 ? ""
 			: status == ARES_SUCCESS ? "the name has no address"
-						 : ares_strerror(status));
+			: status == ARES_ECANCELLED
+			? "the name servers changed meanwhile; try again"
+			: ares_strerror(status));
 }
 
 struct net_query *net_resolve_name(

@@ -211,8 +211,8 @@ static int watch(struct net_tunnel *t, int fd, struct loop_io **ret, struct err 
 		: 0;
 }
 
-int net_tunnel_new(struct net_leaf *n, int client, int upstream, const char *early,
-	size_t early_len, net_tunnel_fn fn, void *owner, struct net_tunnel **ret, struct err *e)
+int net_tunnel_new(struct net_leaf *n, const struct net_tunnel_ends *ends, struct net_tunnel **ret,
+	struct err *e)
 {
 	struct net_tunnel *t = calloc(1, sizeof *t);
 	int r;
@@ -220,21 +220,21 @@ int net_tunnel_new(struct net_leaf *n, int client, int upstream, const char *ear
 	if (!t)
 		return err_set(e, ENOMEM, "tunnel");
 	*t = (struct net_tunnel){ .leaf = n,
-		.fn = fn,
-		.owner = owner,
-		.up = { .from = client, .to = upstream, .pipe = { -1, -1 } },
-		.down = { .from = upstream, .to = client, .pipe = { -1, -1 } },
+		.fn = ends->fn,
+		.owner = ends->owner,
+		.up = { .from = ends->client, .to = ends->upstream, .pipe = { -1, -1 } },
+		.down = { .from = ends->upstream, .to = ends->client, .pipe = { -1, -1 } },
 		.active_ms = loop_now_ms(n->loop) };
-	r = early_len ? keep(&t->up, early, early_len) : 0;
+	r = ends->early_len ? keep(&t->up, ends->early, ends->early_len) : 0;
 	if (r < 0)
 		(void) err_set(e, -r, "tunnel");
 	if (r < 0 || (r = loop_timer_new(n->loop, on_again, t, &t->again, e)) < 0 ||
-		(r = watch(t, client, &t->client_io, e)) < 0 ||
-		(r = watch(t, upstream, &t->upstream_io, e)) < 0) {
+		(r = watch(t, ends->client, &t->client_io, e)) < 0 ||
+		(r = watch(t, ends->upstream, &t->upstream_io, e)) < 0) {
 		net_tunnel_free(t);
 		return r;
 	}
-	t->up.bytes = early_len;
+	t->up.bytes = ends->early_len;
 	*ret = t;
 	return 0;
 }

@@ -11,10 +11,16 @@
 typedef void (*net_tunnel_fn)(void *owner);
 struct net_tunnel;
 
-/* Takes neither descriptor: the owner closes them after net_tunnel_free(). early: what the client
- * sent behind its request head. */
-int net_tunnel_new(struct net_leaf *n, int client, int upstream, const char *early,
-	size_t early_len, net_tunnel_fn fn, void *owner, struct net_tunnel **ret, struct err *e);
+struct net_tunnel_ends {
+	int client, upstream; /* not taken: the owner closes them after net_tunnel_free() */
+	const char *early;    /* what the client sent behind its request head; copied */
+	size_t early_len;
+	net_tunnel_fn fn;
+	void *owner;
+};
+
+int net_tunnel_new(struct net_leaf *n, const struct net_tunnel_ends *ends, struct net_tunnel **ret,
+	struct err *e);
 void net_tunnel_free(struct net_tunnel *t);
 uint64_t net_tunnel_active_ms(const struct net_tunnel *t); /* when the last byte passed */
 void net_tunnel_counts(const struct net_tunnel *t, uint64_t *ret_up, uint64_t *ret_down);

@@ -71,12 +71,12 @@ static const struct confine_call worker_calls[] = {
 	{ "fstat", "fingerprints" },
 	{ "statx", "fingerprints" },
 	{ "getdents64", "processes and their descriptors" },
+	{ "kcmp", "threads that share a descriptor table" },
 	{ "lseek", "the list of processes again" },
 	{ "read", "proc, signals of the loop" },
-	{ "pread64", "hashing" },
+	{ "pread64", "hashing, the newest pid" },
 	{ "write", "standard error, the loop's wake-up" },
 	{ "close", "descriptors" },
-	{ "dup", "thread lists" },
 	{ "fcntl", "close-on-exec" },
 	{ "brk", "memory" },
 	{ "mmap:data", "memory" },
@@ -236,11 +236,13 @@ static void add_channel(struct worker *w, int take_fd)
 	struct err e = { 0 };
 
 	for (size_t i = 0; i < PROC_WORKER_CHANNELS_MAX; i++) {
+		const struct channel_user user = { worker_rules, &w->state, on_channel_end,
+			&w->peers[i] };
+
 		if (w->peers[i].channel)
 			continue;
 		w->peers[i].worker = w;
-		if (channel_open(w->loop, take_fd, worker_rules, &w->state, on_channel_end,
-			    &w->peers[i], &w->peers[i].channel, &e) < 0)
+		if (channel_open(w->loop, take_fd, &user, &w->peers[i].channel, &e) < 0)
 			log_line(LOG_LEVEL_ERROR, "identity worker: %s", e.text);
 		return;
 	}

@@ -305,8 +305,9 @@ int proc_leaf_new(struct loop *l, struct proc_leaf **ret, struct err *e)
 int proc_leaf_open(struct proc_leaf *p, int take_fd, struct err *e)
 {
 	Openshell__Ipc__Hello hello = OPENSHELL__IPC__HELLO__INIT;
+	const struct channel_user user = { proc_rules, &p->state, on_end, p };
 
-	if (channel_open(p->loop, take_fd, proc_rules, &p->state, on_end, p, &p->up, e) < 0)
+	if (channel_open(p->loop, take_fd, &user, &p->up, e) < 0)
 		return -e->code;
 	hello.major = IPC_MAJOR;
 	hello.minor = IPC_MINOR;

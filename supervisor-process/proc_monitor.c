@@ -108,8 +108,10 @@ static void close_pair(const int pair[2])
 /* take_fd: our end of its channel. */
 static int adopt(struct proc_monitor *m, int take_fd, struct err *e)
 {
+	const struct channel_user user = { monitor_rules, &m->state, on_end, m };
+
 	m->state = MON_OPEN;
-	return channel_open(m->loop, take_fd, monitor_rules, &m->state, on_end, m, &m->down, e);
+	return channel_open(m->loop, take_fd, &user, &m->down, e);
 }
 
 static int launch_with(struct proc_monitor *m, struct mon_child *c, struct err *e)

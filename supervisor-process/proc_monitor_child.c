@@ -422,6 +422,8 @@ static int confine(struct err *e)
 
 int mon_child_run(struct mon_child *m, int take_leaf_fd, int take_identity_fd, struct err *e)
 {
+	const struct channel_user leaf = { leaf_rules, &m->leaf_state, on_end, m };
+	const struct channel_user identity = { identity_rules, &m->identity_state, on_end, m };
 	int keep[] = { take_leaf_fd, take_identity_fd, proc_nflog_fd(m->log), m->raw4, m->raw6,
 		m->host_log ? proc_nflog_fd(m->host_log) : -1 };
 	int r;
@@ -430,10 +432,8 @@ int mon_child_run(struct mon_child *m, int take_leaf_fd, int take_identity_fd, s
 		(r = loop_new(&m->loop, e)) < 0 ||
 		(r = loop_timer_new(m->loop, on_late, m, &m->late, e)) < 0 ||
 		(r = watch_logs(m, e)) < 0 ||
-		(r = channel_open(m->loop, take_leaf_fd, leaf_rules, &m->leaf_state, on_end, m,
-			 &m->leaf, e)) < 0 ||
-		(r = channel_open(m->loop, take_identity_fd, identity_rules, &m->identity_state,
-			 on_end, m, &m->identity, e)) < 0 ||
+		(r = channel_open(m->loop, take_leaf_fd, &leaf, &m->leaf, e)) < 0 ||
+		(r = channel_open(m->loop, take_identity_fd, &identity, &m->identity, e)) < 0 ||
 		(r = confine(e)) < 0) /* nothing has been read yet */
 		return r;
 	return loop_run(m->loop, e);

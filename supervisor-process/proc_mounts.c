@@ -208,6 +208,27 @@ static int hide(int sockets_fd, const char *const *keep, size_t n_keep, struct k
 	return cover_sockets(sockets_fd, keep, n_keep, ret, e);
 }
 
+/* What an outer sandbox pretends to have done would be mounted over the host's own folders. */
+static int leave_mounts_of_host(struct err *e)
+{
+	struct stat before, after;
+
+	if (stat("/proc/self/ns/mnt", &before) < 0)
+		return err_set(e, errno, "look at the mount namespace");
+	/* System V and POSIX message queues, semaphores and shared memory of the host are out of sight
+	 * too. */
+	if (unshare(CLONE_NEWNS | CLONE_NEWIPC) < 0)
+		return err_set(e, errno, "make a private mount namespace");
+	if (stat("/proc/self/ns/mnt", &after) < 0)
+		return err_set(e, errno, "look at the mount namespace");
+	if (before.st_dev == after.st_dev && before.st_ino == after.st_ino)
+		return err_set(e, ENOSYS,
+			"this host only pretends to make mount namespaces, so nothing is started");
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return err_set(e, errno, "make the mounts private");
+	return 0;
+}
+
 int proc_mounts_hide(int sockets_fd, const char *const *keep, size_t n_keep,
 	struct proc_mounts_result *ret, struct err *e)
 {
@@ -221,12 +242,13 @@ int proc_mounts_hide(int sockets_fd, const char *const *keep, size_t n_keep,
 	kept = calloc(n_keep + 1, sizeof *kept);
 	if (!kept)
 		return err_set(e, ENOMEM, "mounts");
-	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
-		if (errno != EPERM && errno != EACCES)
-			return err_set(e, errno, "make a private mount namespace");
-		ret->refused = errno;
+	r = leave_mounts_of_host(e);
+	if (r == -EPERM || r == -EACCES) {
+		ret->refused = -r;
 		return 0;
 	}
+	if (r < 0)
+		return r;
 	r = hide(sockets_fd, keep, n_keep, kept, ret, e);
 	for (size_t i = 0; i < n_keep; i++)
 		core_closep(&kept[i].fd);

@@ -105,7 +105,10 @@ export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99 UBSAN_OPTIONS=ha
 meson_suite "$san_dir" --suite unit --suite fuzz
 # Not the tests that try filters, Landlock and namespaces: valgrind itself would be confined.
 [ -n "${OPENSHELL_QUICK:-}" ] || TIMEOUT_MULTIPLIER=10 meson_suite "$gcc_dir" test_core_addr test_core_channel \
-    test_core_text test_policy_vectors test_net_http test_net_target \
+    test_core_text test_policy_vectors test_policy_edit test_policy_format test_policy_lint test_net_http test_net_path test_net_target \
+    test_orch_files test_orch_options test_proc_account test_proc_env test_proc_user test_confine_drop \
+    fuzz_chunked fuzz_event fuzz_glob fuzz_hosts fuzz_http_head fuzz_ipc fuzz_orch_hosts fuzz_path \
+    fuzz_policy_wire fuzz_policy_yaml fuzz_proc_account fuzz_proc_stat fuzz_spec fuzz_unix_list \
     --wrap 'valgrind --quiet --error-exitcode=98 --leak-check=full --child-silent-after-fork=no'
 integration "$san_dir" ASan
 one "quickstart demonstration" "$here/packaging/quickstart.sh"

@@ -197,8 +197,7 @@ static void on_ready(void *owner, int fd, unsigned ready)
 		release(c);
 }
 
-int channel_open(struct loop *l, int take_fd, const struct channel_rule *rules,
-	const uint32_t *state, channel_end_fn on_end, void *owner, struct channel **ret,
+int channel_open(struct loop *l, int take_fd, const struct channel_user *user, struct channel **ret,
 	struct err *e)
 {
 	AUTO_CLOSE int fd = take_fd;
@@ -207,10 +206,10 @@ int channel_open(struct loop *l, int take_fd, const struct channel_rule *rules,
 	if (!c)
 		return err_set(e, ENOMEM, "channel");
 	c->loop = l;
-	c->rules = rules;
-	c->state = state;
-	c->on_end = on_end;
-	c->owner = owner;
+	c->rules = user->rules;
+	c->state = user->state;
+	c->on_end = user->on_end;
+	c->owner = user->owner;
 	c->last = &c->first;
 	if (fcntl(fd, F_GETFD) < 0)
 		return err_set(e, EBADF, "channel: descriptor %d is not open", take_fd);

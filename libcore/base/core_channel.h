@@ -56,8 +56,14 @@ const struct channel_rule *channel_admit(const struct channel_rule *table, uint3
 
 /* state is read before each packet and belongs to the owner; handlers assign it.
  * take_fd is owned even on failure. */
-int channel_open(struct loop *l, int take_fd, const struct channel_rule *rules,
-	const uint32_t *state, channel_end_fn on_end, void *owner, struct channel **ret,
+struct channel_user {
+	const struct channel_rule *rules;
+	const uint32_t *state;
+	channel_end_fn on_end;
+	void *owner; /* of handlers and on_end */
+};
+
+int channel_open(struct loop *l, int take_fd, const struct channel_user *user, struct channel **ret,
 	struct err *e);
 void channel_free(struct channel *c);
 

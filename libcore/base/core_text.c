@@ -174,8 +174,17 @@ int text_to_u64(const char *s, size_t len, uint64_t min, uint64_t max, uint64_t 
 bool text_is_utf8(const char *s, size_t len)
 {
 	for (size_t i = 0; i < len;) {
-		size_t n = utf8_len((const unsigned char *) s + i, len - i);
+		uint64_t word = ~0ull;
+		size_t n;
 
+		/* Eight bytes of ASCII at a time. */
+		if (len - i >= sizeof word)
+			(void) memcpy(&word, s + i, sizeof word);
+		if (!(word & 0x8080808080808080u)) {
+			i += sizeof word;
+			continue;
+		}
+		n = utf8_len((const unsigned char *) s + i, len - i);
 		if (n == 0)
 			return false;
 		i += n;
@@ -202,4 +211,25 @@ void text_lower(char *s, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
 		s[i] = lower(s[i]);
+}
+
+/* Bytes of a character at s that a terminal should not see; 0 for all others. */
+static size_t hostile(const unsigned char *s)
+{
+	bool mark = s[0] == 0xe2 && s[1] == 0x80 &&
+		((s[2] >= 0x8e && s[2] <= 0x8f) || (s[2] >= 0xa8 && s[2] <= 0xae));
+
+	if (s[0] < 0x20 || s[0] == 0x7f)
+		return 1;
+	if (s[0] == 0xc2 && s[1] >= 0x80 && s[1] <= 0x9f)
+		return 2;
+	return mark || (s[0] == 0xe2 && s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9) ? 3 : 0;
+}
+
+void text_neutralise(char *s)
+{
+	for (size_t n; *s; s += n ? n : 1) {
+		n = hostile((const unsigned char *) s);
+		(void) memset(s, '?', n);
+	}
 }

@@ -22,6 +22,10 @@ void text_add_quoted(struct text *t, const char *s, size_t len, size_t max);
 /* The same, with JSON's escapes (RFC 8259; invalid UTF-8 becomes U+FFFD), without the quotes. */
 void text_add_json(struct text *t, const char *s, size_t len, size_t max);
 
+/* What a terminal could take for a command, or show in another order than it is, becomes '?':
+ * control characters, DEL, C1, bidirectional marks and overrides.  In place. */
+void text_neutralise(char *s);
+
 /* Whole string, ASCII digits only (no sign, no blank), value in [min, max]; else -EINVAL/-ERANGE. */
 int text_to_u64(const char *s, size_t len, uint64_t min, uint64_t max, uint64_t *ret);
 bool text_is_utf8(const char *s, size_t len);

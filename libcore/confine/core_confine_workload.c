@@ -145,6 +145,25 @@ static int deny_protocols(scmp_filter_ctx ctx, struct err *e)
 	return deny_all_but(ctx, 2, protocols, e);
 }
 
+/* The kernel lets a user change limits and priorities of all his processes, in the sandbox or not,
+ * and Landlock has no say: a limit on processor time would end the operator's own programs. */
+static int deny_other_processes(scmp_filter_ctx ctx, struct err *e)
+{
+	static const uint64_t whole_user[] = { 1 /* PGRP */, 2 /* USER */ };
+	int r = seccomp_rule_add(
+		ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 1, SCMP_A0_64(SCMP_CMP_NE, 0));
+
+	for (size_t i = 0; r == 0 && i < sizeof whole_user / sizeof *whole_user; i++) {
+		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(setpriority), 1,
+			SCMP_A0_64(SCMP_CMP_MASKED_EQ, LOW32, whole_user[i]));
+		/* IOPRIO_WHO_PROCESS is 1, so both are one more there. */
+		if (r == 0)
+			r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioprio_set), 1,
+				SCMP_A0_64(SCMP_CMP_MASKED_EQ, LOW32, whole_user[i] + 1));
+	}
+	return r < 0 ? err_set(e, -r, "filter limits of other processes") : 0;
+}
+
 static int deny_arguments(scmp_filter_ctx ctx, struct err *e)
 {
 	static const uint64_t prctls[] = { PR_SET_SECCOMP, /* the older door to filters */
@@ -167,19 +186,12 @@ static int deny_arguments(scmp_filter_ctx ctx, struct err *e)
 	return 0;
 }
 
-/* The workload may have the uid of the person who started it: what acts on another process by its pid,
- * and asks for nothing but the same uid, would reach that person's programs and, without root, the
- * supervisor.  0 is the caller itself.  prlimit64 may still look (no new limit). */
+/* Single processes too: without root the supervisor has the workload's uid.  0 is the caller itself. */
 static int deny_by_pid(scmp_filter_ctx ctx, struct err *e)
 {
-	int r;
-
-	if (deny_if(ctx, SCMP_SYS(setpriority), SCMP_A1_64(SCMP_CMP_NE, 0), e) < 0 ||
-		deny_if(ctx, SCMP_SYS(ioprio_set), SCMP_A1_64(SCMP_CMP_NE, 0), e) < 0)
+	if (deny_if(ctx, SCMP_SYS(setpriority), SCMP_A1_64(SCMP_CMP_NE, 0), e) < 0)
 		return -e->code;
-	r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 2,
-		SCMP_A0_64(SCMP_CMP_NE, 0), SCMP_A2_64(SCMP_CMP_NE, 0));
-	return r < 0 ? err_set(e, -r, "filter prlimit64") : 0;
+	return deny_if(ctx, SCMP_SYS(ioprio_set), SCMP_A1_64(SCMP_CMP_NE, 0), e);
 }
 
 int confine_filter_prelude(struct confine_filter **ret, struct err *e)
@@ -207,7 +219,7 @@ int confine_filter_workload(struct confine_filter **ret, struct err *e)
 		return -e->code;
 	if ((r = confine_ctx_deny(ctx, denied, e)) == 0 && (r = deny_namespaces(ctx, e)) == 0 &&
 		(r = deny_families(ctx, e)) == 0 && (r = deny_protocols(ctx, e)) == 0 &&
-		(r = deny_by_pid(ctx, e)) == 0)
+		(r = deny_other_processes(ctx, e)) == 0 && (r = deny_by_pid(ctx, e)) == 0)
 		r = deny_arguments(ctx, e);
 	if (r == 0)
 		r = confine_ctx_export(ctx, ret, e);

@@ -79,13 +79,18 @@ static bool same_print(const struct print *a, const struct print *b)
 		a->ctime.tv_sec == b->ctime.tv_sec && a->ctime.tv_nsec == b->ctime.tv_nsec;
 }
 
+static struct print print_of(const struct stat *st)
+{
+	return (struct print){ st->st_dev, st->st_ino, st->st_size, st->st_mtim, st->st_ctim };
+}
+
 static int fingerprint(int fd, const char *path, struct print *ret, struct err *e)
 {
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
 		return err_set(e, errno, "look at %s", path);
-	*ret = (struct print){ st.st_dev, st.st_ino, st.st_size, st.st_mtim, st.st_ctim };
+	*ret = print_of(&st);
 	return 0;
 }
 
@@ -138,6 +143,22 @@ static int remember(struct exe_table *t, struct entry *entry, const char *path,
 	(void) memcpy(entry->hash, hash, IDENTITY_HASH_TEXT);
 	t->n++;
 	return 0;
+}
+
+bool exe_table_knows(struct exe_table *t, int dir_fd, const char *image, const char *path,
+	char ret[IDENTITY_HASH_TEXT])
+{
+	const struct entry *entry = find(t, path);
+	struct print now;
+	struct stat st;
+
+	if (!entry->path || fstatat(dir_fd, image, &st, 0) < 0)
+		return false;
+	now = print_of(&st);
+	if (!same_print(&entry->print, &now))
+		return false;
+	(void) memcpy(ret, entry->hash, IDENTITY_HASH_TEXT);
+	return true;
 }
 
 int exe_table_check(

@@ -15,6 +15,9 @@ struct exe_table;
 
 int exe_table_new(struct exe_table **ret, struct err *e);
 void exe_table_free(struct exe_table *t);
+/* The hash, when the image (a name below dir_fd that leads to it) is the one that path had last. */
+bool exe_table_knows(struct exe_table *t, int dir_fd, const char *image, const char *path,
+	char ret[IDENTITY_HASH_TEXT]);
 /* fd is the open image (borrowed).  Writes the hash in hex. -EUCLEAN: "Binary integrity violation". */
 int exe_table_check(
 	struct exe_table *t, int fd, const char *path, char ret[IDENTITY_HASH_TEXT], struct err *e);

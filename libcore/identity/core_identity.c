@@ -92,20 +92,28 @@ static int add_text(struct profile *p, const char *s, size_t *ret_at, struct err
 	return 0;
 }
 
-/* Path and hash of one process' image, taken from one open of it. */
+static int hash_exe(struct identity_finder *f, pid_t pid, const char *path,
+	char hash[IDENTITY_HASH_TEXT], struct err *e)
+{
+	AUTO_CLOSE int fd = -1;
+	char name[32];
+
+	(void) snprintf(name, sizeof name, "%d/exe", (int) pid);
+	if (exe_table_knows(f->exes, f->proc_fd, name, path, hash))
+		return 0;
+	fd = openat(f->proc_fd, name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_set(e, errno, "open the executable of process %d", (int) pid);
+	return exe_table_check(f->exes, fd, path, hash, e);
+}
+
+/* Path and hash of one process' image. */
 static int read_exe(struct identity_finder *f, pid_t pid, struct profile *p, size_t *ret_at,
 	char hash[IDENTITY_HASH_TEXT], struct err *e)
 {
-	char path[PROCFS_PATH_MAX], again[PROCFS_PATH_MAX], name[32];
+	char path[PROCFS_PATH_MAX], again[PROCFS_PATH_MAX];
 
-	(void) snprintf(name, sizeof name, "%d/exe", (int) pid);
-	if (procfs_exe(f->proc_fd, pid, path, e) < 0)
-		return -e->code;
-	AUTO_CLOSE int fd = openat(f->proc_fd, name, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return err_set(e, errno, "open the executable of process %d", (int) pid);
-	if (exe_table_check(f->exes, fd, path, hash, e) < 0)
+	if (procfs_exe(f->proc_fd, pid, path, e) < 0 || hash_exe(f, pid, path, hash, e) < 0)
 		return -e->code;
 	/* An exec between the two would pair one program's name with another's content. */
 	if (procfs_exe(f->proc_fd, pid, again, e) < 0)
@@ -393,6 +401,19 @@ static int join(char at[4096], const char *target, struct err *e)
 	return 0;
 }
 
+static void whole_path(const struct identity_finder *f, int fd, char at[4096])
+{
+	char name[32], path[4096];
+	ssize_t n;
+
+	(void) snprintf(name, sizeof name, "self/fd/%d", fd);
+	n = readlinkat(f->proc_fd, name, path, sizeof path - 1);
+	if (n <= 0 || path[0] != '/')
+		return;
+	path[n] = '\0';
+	(void) memcpy(at, path, (size_t) n + 1);
+}
+
 int identity_resolve(struct identity_finder *f, const char *path, char ret[4096], struct err *e)
 {
 	char at[4096], link[4096], full[4096 + 64], hash[IDENTITY_HASH_TEXT];
@@ -419,11 +440,15 @@ int identity_resolve(struct identity_finder *f, const char *path, char ret[4096]
 		if (join(at, link, e) < 0)
 			return -e->code;
 	}
-	(void) snprintf(ret, 4096, "%s", at);
 	AUTO_CLOSE int fd =
 		openat(f->proc_fd, full, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	struct stat st;
 	struct err ignored = { 0 };
+
+	/* As the kernel will name it: a directory on the way may be a link too (/bin/bash). */
+	if (fd >= 0)
+		whole_path(f, fd, at);
+	(void) snprintf(ret, 4096, "%s", at);
 
 	/* Ahead of need only: what can't be hashed now is judged when it calls. */
 	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))

@@ -82,7 +82,8 @@ void identity_finder_share_root(struct identity_finder *f);
 void identity_find(struct identity_finder *f, const struct identity_question *q,
 	struct identity_answer *ret, size_t n);
 void identity_answer_done(struct identity_answer *a);
-/* Follow path inside /proc/ANCHOR/root, last component only, at most 40 hops, relative targets
- * lexically (spec/network 2.6); also hashes it ahead of need.  -ENOENT etc. leave the literal. */
+/* Follow path inside /proc/ANCHOR/root, at most 40 hops of the last component, relative targets
+ * lexically (spec/network 2.6); what exists then gets the name that the kernel has for it, folders
+ * that are links resolved.  Also hashes it ahead of need.  -ENOENT etc. leave the literal. */
 int identity_resolve(struct identity_finder *f, const char *path, char ret[4096], struct err *e);
 DEFINE_AUTO(struct identity_finder, identity_finder_free)

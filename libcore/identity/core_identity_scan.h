@@ -1,8 +1,7 @@
 /* core_identity_scan.h - one pass over /proc: who holds any of these sockets?
  *
- * Only processes of the workload's network namespace are looked into; whether a
- * process is one is remembered by pid and by the inode of its /proc directory,
- * which changes when the pid is used again.
+ * Only processes of the workload's network namespace are looked into
+ * (core_identity_members.h).
  */
 #pragma once
 #include <stdint.h>

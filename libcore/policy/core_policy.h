@@ -18,7 +18,7 @@
 #include "core_text.h"
 #include "sandbox_policy.pb-c.h"
 
-#define POLICY_YAML_BYTES_MAX (256 * 1024) /* author-side document */
+#define POLICY_YAML_BYTES_MAX (256 * 1024) /* document of an author; else POLICY_WIRE_BYTES_MAX */
 #define POLICY_WIRE_BYTES_MAX (4 * 1024 * 1024)
 #define POLICY_DEPTH_MAX 32	/* YAML nesting; protobuf nesting 64 */
 #define POLICY_PROBLEMS_MAX 200 /* further ones are counted, not kept */

@@ -1,11 +1,10 @@
 /* core_policy_snapshot.h - a compiled, immutable policy and its decisions.
  *
- * A snapshot indexes hosts (hash for exact names, reversed-label trie for
- * wildcards) and holds every glob compiled, so that the cost of a decision does
+ * A snapshot indexes hosts (by name and port; wildcards by the literal labels at
+ * their end) and holds every glob compiled, so that the cost of a decision does
  * not grow with rules that cannot match.  Decisions allocate nothing and do no
  * I/O.  A snapshot is reference-counted: a connection pins the one that decided
- * it.  Request decisions (method, path, ...) are added beside
- * policy_decide_connect(), on the same compiled endpoints.
+ * it.  Decisions about requests (method, path, ...) are in core_policy_request.h.
  */
 #pragma once
 #include <stdbool.h>
@@ -15,9 +14,8 @@
 #include "core_identity.h"
 #include "core_policy.h"
 
-#define POLICY_REASON_MAX 1024	       /* bytes of a reason, NUL included */
-#define POLICY_HOST_MAX 253	       /* bytes of a host name */
-#define POLICY_CONNECT_MATCHES_MAX 256 /* endpoints looked at for one decision's metadata */
+#define POLICY_REASON_MAX 1024 /* bytes of a reason, NUL included */
+#define POLICY_HOST_MAX 253    /* bytes of a host name */
 
 struct policy_snapshot;
 
@@ -78,7 +76,14 @@ void policy_decide_connect(const struct policy_snapshot *s, const struct policy_
 	struct policy_decision *ret);
 
 /* ---- glob dialects (spec/policy 2.2), exposed for tools and tests ---- */
-enum policy_dialect { POLICY_GLOB_PATH, POLICY_GLOB_HOST, POLICY_GLOB_VALUE, POLICY_GLOB_SELECT };
+enum policy_dialect {
+	POLICY_GLOB_PATH,   /* P */
+	POLICY_GLOB_HOST,   /* H */
+	POLICY_GLOB_VALUE,  /* V */
+	POLICY_GLOB_SELECT, /* S */
+	/* V as deny rules read it: "*", "?" and classes take a dot too (docs/policy-differences.md) */
+	POLICY_GLOB_DENY,
+};
 struct policy_glob;
 #define POLICY_GLOB_BYTES_MAX 4096	/* pattern */
 #define POLICY_GLOB_ALTERNATIVES_MAX 64 /* {a,b,...} in one pattern, all braces together */

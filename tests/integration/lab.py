@@ -32,6 +32,8 @@ INTERNAL = '10.77.0.10'
 METADATA = '169.254.169.254'
 NAMES = {'origin.test': ORIGIN, 'evil.test': EVIL, 'internal.test': INTERNAL,
          'rebind.test': '127.0.0.1', 'meta.test': METADATA}
+ETC = ('hosts', 'resolv.conf', 'passwd', 'group')   # files of a test's own
+OWN = ('/opt/lab', '/tmp/lab', '/run/lab', '/srv')  # folders of a test's own
 USER = 4242                 # no account of this number is needed
 ROOTLESS = False            # supervisors are started by USER (test_rootless.py)
 WAIT = 20                   # seconds; every wait below has a limit
@@ -54,12 +56,18 @@ def prepare():
     for address in (ORIGIN, EVIL, INTERNAL, METADATA):
         sh('ip', 'addr', 'add', f'{address}/32', 'dev', 'lo')
     sh('ip', '-6', 'addr', 'add', '2001:500:84::10/128', 'dev', 'lo', 'nodad')
+    for name in OWN:                    # other runs may use the same names at the same time
+        os.makedirs(name, exist_ok=True)
+        sh('mount', '-t', 'tmpfs', 'lab', name)
     tmp = pathlib.Path(tempfile.mkdtemp(prefix='lab-etc-', dir='/tmp'))
     hosts = '127.0.0.1 localhost\n::1 localhost\n' + ''.join(
         f'{a} {n}\n' for n, a in NAMES.items())
     (tmp / 'hosts').write_text(hosts)
     (tmp / 'resolv.conf').write_text('nameserver 127.0.0.1\noptions timeout:1 attempts:1\n')
-    for name in ('hosts', 'resolv.conf'):
+    for name in ('passwd', 'group'):    # no account `sandbox`, whatever this machine has
+        lines = pathlib.Path(f'/etc/{name}').read_text().splitlines(True)
+        (tmp / name).write_text(''.join(l for l in lines if not l.startswith('sandbox:')))
+    for name in ETC:
         sh('mount', '--bind', str(tmp / name), os.path.realpath(f'/etc/{name}'))
     return tmp
 
@@ -323,24 +331,25 @@ def namespaces_held():
     return found
 
 
-def traces(users=(USER,)):
-    """What a sandbox could leave behind on this host."""
-    mine = os.readlink('/proc/self/ns/net')
-    processes = set()
+def processes():
+    """Everything that runs on this host; run.py gave it a process namespace of its own."""
+    found = set()
     for pid in filter(str.isdigit, os.listdir('/proc')):
-        with contextlib.suppress(OSError):
-            status = pathlib.Path(f'/proc/{pid}/status').read_text()
-            uid = int(re.search(r'^Uid:\t(\d+)', status, re.M)[1])
-            same_host = os.readlink(f'/proc/{pid}/ns/mnt') == os.readlink('/proc/self/ns/mnt')
-            if same_host and (uid in users or exe_name(pid).startswith('openshell-supervisor')):
-                processes.add((int(pid), exe_name(pid)))
+        if alive(int(pid)):
+            found.add((int(pid), exe_name(pid)))
+    return found
+
+
+def traces():
+    """What a sandbox could leave behind on this host."""
     links = re.findall(r'^\d+: ([^:@]+)', sh('ip', 'link'), re.M)
-    tables = sh('nft', 'list', 'tables').split('\n')
+    sockets = {l.split()[-1] for l in pathlib.Path('/proc/net/unix').read_text().splitlines()[1:] if len(l.split()) > 7}
     mounts = pathlib.Path('/proc/self/mounts').read_text().split('\n')
-    files = [str(p) for d in ('/run', '/var/run/netns', '/dev/shm') if os.path.isdir(d)
+    files = [str(p) for d in ('/run', '/tmp', '/var/run/netns', '/dev/shm', '/dev/mqueue') if os.path.isdir(d)
              for p in pathlib.Path(d).iterdir() if 'openshell' in p.name or 'sandbox-' in p.name]
-    return {'processes': processes, 'links': set(links), 'tables': set(tables),
-            'mounts': set(mounts), 'files': set(files), 'own': mine}
+    return {'processes': processes(), 'namespaces': namespaces_held(), 'links': set(links), 'mounts': set(mounts),
+            'tables': set(sh('nft', 'list', 'tables').split('\n')), 'addresses': sh('ip', '-o', 'addr'),
+            'routes': sh('ip', 'route', 'show', 'table', 'all'), 'sockets': sockets, 'files': set(files)}
 
 
 class LabTest(unittest.TestCase):
@@ -352,7 +361,7 @@ class LabTest(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls):
-        for name in ('hosts', 'resolv.conf'):
+        for name in ETC:
             sh('umount', os.path.realpath(f'/etc/{name}'))
         shutil.rmtree(cls.etc)
 

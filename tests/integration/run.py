@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """run.py [-j N] [--list] [--summary FILE] [PATTERN] - run the integration tests, each class on a host of its own.
 
-Every class of test_*.py runs in a process with fresh network and mount namespaces (unshare(1)), so
+Every class of test_*.py runs in a process with fresh network, mount and process namespaces (unshare(1)), so
 that tests can't disturb each other or this machine.  Prints one line per test and, last,
 'N passed, N failed, N skipped'.
 """
@@ -17,6 +17,8 @@ import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
 CLASS_SECONDS = 600
+# The first process of a namespace: takes in what a test leaves as orphans, and dies with its child.
+INIT = ('sh', '-c', '"$@"; exit $?', 'sh')
 
 
 def classes():
@@ -77,7 +79,7 @@ def child(name, pattern):
 
 
 def run_class(name, pattern):
-    argv = ['unshare', '--net', '--mount', '--propagation', 'private', '--', sys.executable,
+    argv = ['unshare', '--net', '--pid', '--fork', '--kill-child', '--mount', '--mount-proc', '--propagation', 'private', '--', *INIT, sys.executable,
             str(HERE / 'run.py'), '--child', name] + ([pattern] if pattern else [])
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=CLASS_SECONDS,

@@ -16,7 +16,7 @@ CODE = ('def ask(s):\n s.sendall(' + repr(GET) + ')\n b=b""\n'
 
 class Identity(LabTest):
     def setUp(self):
-        self.tools = pathlib.Path('/opt/lab-tools')
+        self.tools = pathlib.Path('/opt/lab/tools')
         self.tools.mkdir(parents=True, exist_ok=True)
         os.chown(self.tools, lab.USER, lab.USER)
         self.addCleanup(shutil.rmtree, self.tools)
@@ -130,6 +130,27 @@ class Identity(LabTest):
             got = run(self.doc(self.copy), [PYTHON, '-c', CODE + 'print(ask(new()))'])
         self.assertEqual((got.out, origin.connections), ('403\n', 0), got)
 
+    def test_89_process_whose_first_thread_has_ended_is_an_owner(self):
+        """Proc shows no namespace, program or descriptors for it, only for its other threads."""
+        code = ('import ctypes,threading\n'
+                's=new(); os.set_inheritable(s.fileno(),True)\n'
+                f'p=subprocess.Popen(["{CURL}","-s","-K","-"],stdin=-1,close_fds=False)\n'
+                f'while os.readlink(f"/proc/{{p.pid}}/exe")!="{CURL}": pass\n'
+                'def rest():\n'
+                ' while os.path.exists("/proc/self/task/%d/fd/0" % os.getpid()): time.sleep(0.01)\n'
+                ' print(ask(s),flush=True); p.kill(); os._exit(0)\n'
+                'threading.Thread(target=rest).start()\nctypes.CDLL(None).syscall(60,0)')
+        with Origin() as origin:
+            got = run(self.doc(CURL), [PYTHON, '-c', CODE + code])
+        self.assertEqual((got.out, origin.connections), ('403\n', 0), got)
+
+    def test_a_path_through_a_linked_directory_names_the_program(self):
+        """/bin is a link to /usr/bin nearly everywhere."""
+        bin_link = self.tools / 'bin'
+        bin_link.symlink_to('/usr/bin')
+        named = bin_link / os.path.basename(PYTHON)
+        self.assertEqual(self.go('print(ask(new()))', named, exe=PYTHON).out, '200\n')
+
     def test_89_fork_with_the_same_program_is_fine(self):
         self.assertEqual(self.go('s=new()\nif os.fork()==0: time.sleep(30)\nelse: print(ask(s))').out, '200\n')
 
@@ -159,3 +180,13 @@ class Identity(LabTest):
             got = run(self.doc(CURL), ['bash', '-c', f'{CURL} -sS http://origin.test/ >/dev/null && echo ok; '
                                        f'{PYTHON} -c "$0"', CODE + 'print(ask(new()))'])
         self.assertEqual(got.out, 'ok\n403\n', got)
+
+    def test_identity_switched_off_leaves_hosts_to_decide(self):
+        for word, want in (('relaxed', '200\n'), ('required', '403\n')):
+            got = self.go('print(ask(new()))', CURL, env={'OPENSHELL_NETWORK_BINARY_IDENTITY': word})
+            self.assertEqual(got.out, want, got)
+        self.assertNotIn('identity', got.err.split('enforcing')[0])
+        got = self.go('s=new(); s.sendall(b"CONNECT evil.test:80 HTTP/1.1\\r\\n\\r\\n"); print(s.recv(100).split()[1].decode())', CURL,
+                      env={'OPENSHELL_NETWORK_BINARY_IDENTITY': 'relaxed'})
+        self.assertEqual(got.out, '403\n', got)
+        self.assertRegex(got.err, 'enforcing.*callers NOT identified')

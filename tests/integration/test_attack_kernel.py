@@ -1,4 +1,5 @@
 """Attacks 96-121: the kernel's interface, descriptors, terminals, signals - tried from inside."""
+import ctypes
 import os
 import pathlib
 import re
@@ -21,7 +22,7 @@ class Kernel(LabTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.tools = pathlib.Path('/opt/lab-kernel')
+        cls.tools = pathlib.Path('/opt/lab/kernel')
         cls.tools.mkdir(parents=True, exist_ok=True)
         cls.systry = str(cls.tools / 'systry')
         shutil.copy(lab.SYSTRY, cls.systry)
@@ -131,10 +132,8 @@ class Kernel(LabTest):
         code = ('import os,sys\nfor p in sys.argv[1].split():\n'
                 ' for f in (lambda p: os.kill(p,9), lambda p: os.setpriority(0,p,19)):\n'
                 '  try: f(int(p)); print("DID")\n  except OSError as e: print(e.errno)\nprint("end",flush=True)\nsys.stdin.read()')
-        with Sandbox(policy(), ['sh', '-c', 'read pids; exec /usr/bin/python3 -c "$0" "$pids"', code], stdin=subprocess.PIPE) as box:
-            box.wait_err('enforcing')
-            # Until it executes, the workload's own process looks like the leaf's.
-            wait_for(lambda: any(not lab.exe_name(p).startswith('openshell') for p in lab.descendants(box.process.pid)))
+        with Sandbox(policy(), ['sh', '-c', 'echo up; read pids; exec /usr/bin/python3 -c "$0" "$pids"', code], stdin=subprocess.PIPE) as box:
+            box.wait_out('up')       # the held child looks like a leaf until it executes
             pids = [box.process.pid, *[p for p in lab.descendants(box.process.pid) if lab.exe_name(p).startswith('openshell')]]
             box.process.stdin.write((' '.join(map(str, pids)) + '\n').encode())
             box.process.stdin.flush()
@@ -151,6 +150,31 @@ class Kernel(LabTest):
         self.assertNotIn('DID', got.out, got)
         self.assertNotIn('READ', got.out, got)
         self.assertIsNone(other.poll())
+
+    def test_104_shared_memory_and_queues_of_the_host(self):
+        """System V objects that any user could open are not there."""
+        key, path = 0x4c414201, '/lab-queue'
+        libc = ctypes.CDLL(None, use_errno=True)
+        made = libc.shmget(key, 4096, 0o1666), libc.msgget(key, 0o1666), libc.semget(key, 1, 0o1666)
+        self.addCleanup(lambda: (libc.shmctl(made[0], 0, None), libc.msgctl(made[1], 0, None), libc.semctl(made[2], 0, 0)))
+        self.assertTrue(all(i >= 0 for i in made), made)
+        code = (f'import ctypes\nl=ctypes.CDLL(None,use_errno=True)\nk={key}\n'
+                'for f in (lambda: l.shmget(k,0,0), lambda: l.msgget(k,0), lambda: l.semget(k,0,0)): print(f())')
+        self.assertEqual(run(policy(), ['/usr/bin/python3', '-c', code]).out.split(), ['-1'] * 3)
+
+    def test_109_limits_and_priorities_of_others_of_the_same_user(self):
+        """The kernel would let one process of a user end another by a limit on processor time."""
+        other = subprocess.Popen(['setpriv', '--reuid', str(lab.USER), '--regid', str(lab.USER), '--clear-groups', 'sleep', '60'])
+        self.addCleanup(lambda: (other.kill(), other.wait()))
+        wait_for(lambda: lab.exe_name(other.pid) == 'sleep')
+        prlimit, setpriority, ioprio_set = 302, 141, 251
+        self.assertDenied([(prlimit, other.pid, 0, '@' + '\1' * 8, 0), (prlimit, other.pid, 7, 0, '@' + 'x' * 16),
+                           (setpriority, 2, 0, 19), (setpriority, 1, os.getpgid(other.pid), 19),
+                           (ioprio_set, 3, 0, 0), (ioprio_set, 2, os.getpgid(other.pid), 0)])
+        self.assertEqual(os.getpriority(os.PRIO_PROCESS, other.pid), 0)
+        self.assertRegex(pathlib.Path(f'/proc/{other.pid}/limits').read_text(), r'Max cpu time +unlimited +unlimited')
+        own = 'import resource,os; resource.setrlimit(resource.RLIMIT_CPU,(60,60)); os.setpriority(0,0,5); print("own")'
+        self.assertEqual(run(policy(), ['/usr/bin/python3', '-c', own]).out, 'own\n')
 
     def test_110_only_three_descriptors(self):
         got = run(policy(), ['/usr/bin/python3', '-c', 'import os; print(sorted(int(f) for f in os.listdir("/proc/self/fd")))'])

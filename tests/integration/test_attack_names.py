@@ -1,7 +1,10 @@
 """Attacks 1-26: how a target is named.  No byte may reach a forbidden address."""
 import base64
 import json
+import os
+import pathlib
 import socket
+import subprocess
 import threading
 
 import lab
@@ -72,9 +75,9 @@ class Dns:
 
 class Names(LabTest):
     def send(self, messages, rules):
-        with open('/tmp/lab-messages', 'w') as f:
+        with open('/tmp/lab/messages', 'w') as f:
             json.dump([base64.b64encode(m).decode() for m in messages], f)
-        got = run(policy(rules), ['/usr/bin/python3', '-c', SENDER, '/tmp/lab-messages'], seconds=120)
+        got = run(policy(rules), ['/usr/bin/python3', '-c', SENDER, '/tmp/lab/messages'], seconds=120)
         self.assertEqual(got.code, 0, got)
         answers = [json.loads(l) for l in got.out.splitlines()]
         self.assertEqual(len(answers), len(messages), got)
@@ -208,7 +211,63 @@ class Names(LabTest):
         self.addCleanup(silent.close)
         silent.bind(('127.0.0.1', 53))
         answers = self.send([self.connect('slow.wide.test:80')], {'w': rule(endpoint('*.wide.test', 80), binaries=('/**',))})
-        self.assertIn(answers[0]['codes'], (['403'], ['502']))
+        self.assertIn(answers[0]["codes"], (["403"], ["502"]), answers)
+
+    def test_25_answers_with_a_foreign_id_or_question_are_not_taken(self):
+        """A liar on the path answers first; the true answer that comes later counts."""
+        class Liar(Dns):
+            def serve(self):
+                while not self.stop:
+                    try:
+                        data, peer = self.socket.recvfrom(4096)
+                    except TimeoutError:
+                        continue
+                    bad = socket.inet_aton(lab.EVIL)
+                    row = b'\xc0\x0c\0\1\0\1\0\0\0\0\0\4'
+                    head = b'\x81\x80\0\1\0\1\0\0\0\0'
+                    for i in range(1, 200):
+                        fake = ((int.from_bytes(data[:2], 'big') + i) & 0xffff).to_bytes(2, 'big')
+                        self.socket.sendto(fake + head + data[12:] + row + bad, peer)
+                    other = b'\4evil\4test\0' + data[-4:]
+                    self.socket.sendto(data[:2] + head + other + row + bad, peer)
+                    self.socket.sendto(data[:2] + b'\x81', peer)
+                    if data[-3] == 1:
+                        self.socket.sendto(data[:2] + head + data[12:] + row + socket.inet_aton(lab.ORIGIN), peer)
+                    else:
+                        self.socket.sendto(data[:2] + b'\x81\x80\0\1\0\0\0\0\0\0' + data[12:], peer)
+        with Liar({}), Origin() as good, Origin(lab.EVIL) as evil:
+            answers = self.send([self.connect('name.wide.test:80')], {'w': rule(endpoint('*.wide.test', 80), binaries=('/**',))})
+        self.assertEqual(evil.connections, 0)
+        self.assertIn(answers[0]['codes'], (['200'], ['403']))
+        self.assertEqual(good.connections, answers[0]['codes'] == ['200'])
+
+    def test_25_new_name_servers_during_a_look_up(self):
+        """A look-up that is under way ends as refused; the next one asks the new servers."""
+        silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(silent.close)
+        silent.bind(('127.0.0.9', 53))
+        resolv = os.path.realpath('/etc/resolv.conf')
+        before = pathlib.Path(resolv).read_text()
+        self.addCleanup(pathlib.Path(resolv).write_text, before)
+        pathlib.Path(resolv).write_text('nameserver 127.0.0.9\n')
+        code = ('import socket,sys\nfor line in sys.stdin:\n'
+                ' s=socket.create_connection(("10.200.0.1",3128)); s.settimeout(15)\n'
+                ' s.sendall(b"CONNECT slow.wide.test:80 HTTP/1.1\\r\\n\\r\\n"); print(s.recv(4096).decode().split()[1],flush=True)')
+        doc = policy({'w': rule(endpoint('*.wide.test', 80), binaries=('/**',))})
+        with Dns({'slow.wide.test': [lab.ORIGIN]}), Origin(), \
+                Sandbox(doc, ['/usr/bin/python3', '-c', code], stdin=subprocess.PIPE) as box:
+            box.wait_err('enforcing')
+            leaf = lab.wait_for(lambda: box.leaf('network'))
+            box.process.stdin.write(b'ask\n')
+            box.process.stdin.flush()
+            lab.wait_for(lambda: silent.recv(512, socket.MSG_PEEK))
+            pathlib.Path(resolv).write_text('nameserver 127.0.0.1\n')
+            self.assertIn(box.wait_out(r'\d+'), ('403\n', '200\n'))
+            box.seen = ''
+            box.process.stdin.write(b'ask\n')
+            box.process.stdin.flush()
+            self.assertEqual(box.wait_out(r'\d+'), '200\n', box.err)
+            self.assertEqual(box.leaf('network'), leaf)
 
     def test_26_denied_name_is_never_looked_up(self):
         with Dns({}) as dns:
@@ -217,6 +276,14 @@ class Names(LabTest):
                                 {'w': rule(endpoint('*.wide.test', 80), binaries=('/**',))})
         self.assertEqual([a['codes'] for a in answers], [['403'], ['403']])
         self.assertEqual(dns.queries, [])
+
+    def test_the_next_address_is_dialled_when_one_refuses(self):
+        table = {'two.wide.test': [lab.EVIL, lab.ORIGIN], 'none.wide.test': [lab.EVIL]}
+        with Dns(table), Origin() as o:
+            answers = self.send([self.connect('two.wide.test:80'), self.connect('none.wide.test:80')],
+                                {'w': rule(endpoint('*.wide.test', 80), binaries=('/**',))})
+        self.assertEqual([a['codes'] for a in answers], [['200'], ['502']])
+        self.assertEqual(o.connections, 1)
 
     def test_declared_private_host_connects_and_wildcard_does_not(self):
         with Origin(lab.INTERNAL) as o, Dns({'db.corp.test': [lab.INTERNAL]}):

@@ -70,6 +70,8 @@ class Leaves(LabTest):
                         and self.status(p)['Uid'].split()[0] == '0']
             wait_for(lambda: len(workers()) == 1)
             worker = workers()
+            # It confines itself before it reads anything, which may be a moment after the workload has begun.
+            wait_for(lambda: self.status(worker[0])['Seccomp'].strip() == '2')
             status = self.status(worker[0])
             self.assertEqual(int(status['CapEff'], 16), (1 << 19) | (1 << 2))      # SYS_PTRACE, DAC_READ_SEARCH
             self.assertEqual(int(status['CapBnd'], 16) & ~((1 << 19) | (1 << 2)), 0)

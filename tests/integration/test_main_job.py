@@ -253,7 +253,7 @@ class Streams(LabTest):
     def test_interactive_has_a_terminal_of_its_own(self):
         pid, master = pty.fork()
         if pid == 0:
-            box_dir = '/tmp/lab-tty'
+            box_dir = '/tmp/lab/tty'
             os.makedirs(box_dir, exist_ok=True)
             os.chown(box_dir, lab.USER, lab.USER)
             with open(box_dir + '.yaml', 'w') as f:

@@ -29,7 +29,7 @@ def check(*argv):
 
 class Check(LabTest):
     def write(self, text):
-        path = pathlib.Path('/tmp/lab-check.yaml')
+        path = pathlib.Path('/tmp/lab/check.yaml')
         path.write_text(text)
         self.addCleanup(path.unlink)
         return path

@@ -6,6 +6,7 @@ import sys
 binary, forbidden = sys.argv[1], sys.argv[2:]
 dynamic = subprocess.run(['readelf', '-dW', binary], capture_output=True, text=True, check=True).stdout
 headers = subprocess.run(['readelf', '-lhW', binary], capture_output=True, text=True, check=True).stdout
+symbols = subprocess.run(['readelf', '--dyn-syms', '-W', binary], capture_output=True, text=True, check=True).stdout
 needed = [line.split('[')[1].rstrip(']') for line in dynamic.splitlines() if '(NEEDED)' in line]
 bad = [f'needs {n}' for n in needed if any(f in n for f in forbidden)]
 if 'GNU_RELRO' not in headers or 'NOW' not in dynamic:
@@ -14,6 +15,8 @@ if 'DYN (' not in headers:
     bad.append('not position-independent')
 if any('GNU_STACK' in line and 'RWE' in line for line in headers.splitlines()):
     bad.append('executable stack')
+if '__asan_init' not in symbols:      # the sanitisers take the place of both
+    bad += [f'no {name}' for name in ('__stack_chk_fail', '_chk@') if name not in symbols]
 print('needs', ' '.join(needed))
 print('\n'.join(bad))
 sys.exit(bool(bad) or not needed)

@@ -19,51 +19,6 @@ static int by_path(const void *a, const void *b)
 		((const struct policy_binary *) a)->path, ((const struct policy_binary *) b)->path);
 }
 
-static size_t hash(const char *s, size_t len)
-{
-	uint64_t h = 1469598103934665603u;
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (unsigned char) s[i]) * 1099511628211u;
-	return (size_t) (h ^ h >> 32);
-}
-
-static struct policy_table_slot *slot_of(const struct policy_table *t, const char *key, size_t len)
-{
-	size_t i = hash(key, len) & (t->n_slots - 1);
-
-	while (t->slots[i].key &&
-		(strlen(t->slots[i].key) != len || memcmp(t->slots[i].key, key, len) != 0))
-		i = (i + 1) & (t->n_slots - 1);
-	return &t->slots[i];
-}
-
-struct policy_endpoint *policy_table_find(const struct policy_table *t, const char *key, size_t len)
-{
-	return t->n_slots ? slot_of(t, key, len)->first : NULL;
-}
-
-static void table_add(struct policy_table *t, const char *key, struct policy_endpoint *ep)
-{
-	struct policy_table_slot *s = slot_of(t, key, strlen(key));
-
-	if (!s->key)
-		s->key = key;
-	if (s->last)
-		s->last->next = ep;
-	else
-		s->first = ep;
-	s->last = ep;
-}
-
-static int table_new(struct policy_table *t, size_t entries, struct err *e)
-{
-	for (t->n_slots = 16; t->n_slots < 2 * entries; t->n_slots *= 2)
-		;
-	t->slots = calloc(t->n_slots, sizeof *t->slots);
-	return t->slots ? 0 : err_set(e, ENOMEM, "policy table");
-}
-
 static enum policy_protocol protocol_of(const char *text)
 {
 	static const char *const names[] = { "", "tcp", "sql", "rest", "websocket", "graphql",
@@ -148,7 +103,9 @@ static int compile_endpoint(struct policy_endpoint *ep, struct err *e)
 									: POLICY_TLS_AUTO;
 	if (compile_host(ep, e) < 0 || compile_ports(ep, e) < 0)
 		return -e->code;
-	return compile_ips(ep, e);
+	if (compile_ips(ep, e) < 0)
+		return -e->code;
+	return policy_compile_requests(ep, e);
 }
 
 static void add_exact(struct policy_rule *r, const char *path, bool advisor)
@@ -236,33 +193,14 @@ static int compile_rule(struct policy_snapshot *s, struct policy_rule *r,
 	return 0;
 }
 
-static void index_endpoint(struct policy_snapshot *s, struct policy_endpoint *ep)
+static size_t count_binaries(const SANDBOX(SandboxPolicy) * m)
 {
-	if (ep->dead)
-		return;
-	if (ep->glob) {
-		table_add(&s->wild, ep->suffix, ep);
-	} else if (ep->host[0]) {
-		table_add(&s->exact, ep->host, ep);
-	} else if (ep->has_ips) {
-		ep->next = s->hostless;
-		s->hostless = ep;
-	}
-}
-
-struct size {
-	size_t endpoints, binaries;
-};
-
-static struct size count(const SANDBOX(SandboxPolicy) * m)
-{
-	struct size n = { 0, 0 };
+	size_t n = 0;
 
 	for (size_t i = 0; i < m->n_network_policies; i++) {
 		const SANDBOX(NetworkPolicyRule) *r = m->network_policies[i]->value;
 
-		n.endpoints += r ? r->n_endpoints : 0;
-		n.binaries += r ? r->n_binaries : 0;
+		n += r ? r->n_binaries : 0;
 	}
 	return n;
 }
@@ -274,16 +212,12 @@ struct placed {
 
 static int allocate(struct policy_snapshot *s, struct err *e)
 {
-	struct size n = count(s->message);
+	size_t n = count_binaries(s->message);
 
 	s->rules = calloc(s->message->n_network_policies + 1, sizeof *s->rules);
-	s->owned = calloc(n.binaries + 1, sizeof *s->owned);
-	s->binaries = calloc(n.binaries + 1, sizeof *s->binaries);
-	if (!s->rules || !s->owned || !s->binaries)
-		return err_set(e, ENOMEM, "policy snapshot");
-	if (table_new(&s->exact, n.endpoints, e) < 0)
-		return -e->code;
-	return table_new(&s->wild, n.endpoints, e);
+	s->owned = calloc(n + 1, sizeof *s->owned);
+	s->binaries = calloc(n + 1, sizeof *s->binaries);
+	return s->rules && s->owned && s->binaries ? 0 : err_set(e, ENOMEM, "policy snapshot");
 }
 
 static int compile_all(struct policy_snapshot *s, const struct source *from, struct err *e)
@@ -300,10 +234,9 @@ static int compile_all(struct policy_snapshot *s, const struct source *from, str
 		if (compile_rule(s, &s->rules[s->n_rules++], order[i].entry, from, order[i].place,
 			    e) < 0)
 			return -e->code;
-	for (size_t i = 0; i < s->n_rules; i++)
-		for (size_t k = 0; k < s->rules[i].n_endpoints; k++)
-			index_endpoint(s, &s->rules[i].endpoints[k]);
-	return 0;
+	if (policy_holders_build(s, e) < 0)
+		return -e->code;
+	return policy_index_build(s, e);
 }
 
 static SANDBOX(SandboxPolicy) * copy_message(const struct policy_doc *d)
@@ -350,6 +283,7 @@ static void rule_done(struct policy_rule *r)
 {
 	for (size_t i = 0; i < r->n_endpoints; i++) {
 		policy_glob_free(r->endpoints[i].glob);
+		policy_requests_done(&r->endpoints[i]);
 		free(r->endpoints[i].host);
 		free(r->endpoints[i].ports);
 		free(r->endpoints[i].ips);
@@ -372,8 +306,10 @@ void policy_snapshot_unref(struct policy_snapshot *s)
 	free(s->rules);
 	free(s->owned);
 	free(s->binaries);
-	free(s->exact.slots);
-	free(s->wild.slots);
+	policy_table_done(&s->exact);
+	policy_table_done(&s->wild);
+	policy_table_done(&s->hosts);
+	policy_holders_done(&s->holders);
 	if (s->message)
 		openshell__sandbox__v1__sandbox_policy__free_unpacked(s->message, NULL);
 	free(s);

@@ -5,56 +5,7 @@
 #include "policy_snapshot.h"
 
 #define RULES_NAMED_MAX 4 /* rules that a reason spells out */
-
-static bool has_port(const struct policy_endpoint *ep, uint16_t port)
-{
-	for (size_t i = 0; i < ep->n_ports; i++)
-		if (ep->ports[i] == port)
-			return true;
-	return false;
-}
-
-static void add_match(struct policy_matches *m, const struct policy_endpoint *ep)
-{
-	if (m->n == POLICY_CONNECT_MATCHES_MAX)
-		m->more = true;
-	else
-		m->at[m->n++] = ep;
-}
-
-static void match_chain(
-	const struct policy_endpoint *ep, const char *host, uint16_t port, struct policy_matches *m)
-{
-	for (; ep; ep = ep->next)
-		if (has_port(ep, port) &&
-			(!ep->glob || policy_glob_match(ep->glob, host, strlen(host)) == 1))
-			add_match(m, ep);
-}
-
-/* Endpoints of one rule are one array, and rules another, both in the wanted order. */
-static int by_place(const void *a, const void *b)
-{
-	const struct policy_endpoint *x = *(const struct policy_endpoint *const *) a;
-	const struct policy_endpoint *y = *(const struct policy_endpoint *const *) b;
-
-	if (x->rule != y->rule)
-		return x->rule < y->rule ? -1 : 1;
-	return x->index < y->index ? -1 : x->index > y->index;
-}
-
-void policy_match(const struct policy_snapshot *s, const char *host, uint16_t port,
-	struct policy_matches *ret)
-{
-	ret->n = 0;
-	ret->more = false;
-	if (host[0])
-		match_chain(policy_table_find(&s->exact, host, strlen(host)), host, port, ret);
-	for (const char *p = host; host[0] && p; p = strchr(p, '.') ? strchr(p, '.') + 1 : NULL)
-		match_chain(policy_table_find(&s->wild, p, strlen(p)), host, port, ret);
-	match_chain(policy_table_find(&s->wild, "", 0), host, port, ret);
-	match_chain(s->hostless, host, port, ret);
-	qsort(ret->at, ret->n, sizeof ret->at[0], by_place);
-}
+#define LOOKED_AT_MAX 256 /* endpoints looked at for a reason */
 
 static int compare_path(const void *key, const void *b)
 {
@@ -101,30 +52,47 @@ int policy_rule_has_binary(const struct policy_rule *r, const struct identity_ca
 	return best;
 }
 
-static bool is_inspected(enum policy_protocol p)
+/* What the endpoints of an allowed connection say together.  They come in any order, so the first
+ * of a kind in the document's order is searched for. */
+struct gathered {
+	const struct policy_endpoint *first, *inspected, *carrying;
+	bool uninspected_denied, exact_declared;
+};
+
+static bool is_earlier(const struct policy_endpoint *ep, const struct policy_endpoint *than)
 {
-	return p != POLICY_L4 && p != POLICY_TCP && p != POLICY_SQL;
+	return !than || policy_endpoint_before(ep, than);
 }
 
-static void take_metadata(const struct policy_endpoint *ep, bool *have, struct policy_decision *d)
+static void gather(struct gathered *g, const struct policy_endpoint *ep, int how)
 {
-	const Openshell__Sandbox__V1__NetworkEndpoint *pb = ep->pb;
+	if (is_earlier(ep, g->first))
+		g->first = ep;
+	if (ep->inspected && is_earlier(ep, g->inspected))
+		g->inspected = ep;
+	if (ep->carries && is_earlier(ep, g->carrying))
+		g->carrying = ep;
+	g->uninspected_denied |= ep->uninspected_denied;
+	g->exact_declared |= how == 1 && !ep->glob && ep->host[0] && !ep->advisor_proposed;
+}
 
-	if (is_inspected(ep->protocol) && !d->inspect) {
-		d->inspect = true;
-		d->inspect_as = ep->protocol;
-	}
-	if (pb->provider_credentialed && !pb->allow_uninspected_credentials &&
-		(!is_inspected(ep->protocol) || ep->tls == POLICY_TLS_SKIP))
-		d->credentialed_uninspected_denied = true;
-	if (*have || !(ep->protocol != POLICY_L4 || pb->tls[0] || ep->has_ips))
+static void take_metadata(const struct gathered *g, struct policy_decision *d)
+{
+	d->policy = g->first->rule->key;
+	d->endpoint = g->first->index;
+	d->endpoint_line = g->first->line;
+	d->credentialed_uninspected_denied = g->uninspected_denied;
+	d->exact_declared = g->exact_declared;
+	d->inspect = g->inspected != NULL;
+	if (g->inspected)
+		d->inspect_as = g->inspected->protocol;
+	if (!g->carrying)
 		return;
-	*have = true;
-	d->tls = ep->tls;
-	d->has_allowed_ips = ep->has_ips;
-	d->allowed_ips_bad = ep->ips_bad;
-	d->allowed_ips = ep->ips;
-	d->n_allowed_ips = ep->n_ips;
+	d->tls = g->carrying->tls;
+	d->has_allowed_ips = g->carrying->has_ips;
+	d->allowed_ips_bad = g->carrying->ips_bad;
+	d->allowed_ips = g->carrying->ips;
+	d->n_allowed_ips = g->carrying->n_ips;
 }
 
 static void add_caller(struct text *t, const struct identity_caller *c)
@@ -143,16 +111,19 @@ static void add_caller(struct text *t, const struct identity_caller *c)
 }
 
 static void say_binary(
-	const struct policy_connect *q, const struct policy_matches *m, struct policy_decision *d)
+	struct policy_walk *w, const struct policy_endpoint *first, struct policy_decision *d)
 {
+	const struct policy_connect *q = w->q;
 	const struct policy_rule *last = NULL;
+	const struct policy_endpoint *ep;
 	struct text reason, near;
 	size_t n = 0;
 
 	text_init(&reason, d->reason, sizeof d->reason);
 	text_init(&near, d->near, sizeof d->near);
-	for (size_t i = 0; i < m->n; i++) {
-		const struct policy_rule *r = m->at[i]->rule;
+	policy_walk_again(w);
+	for (size_t i = 0; i < LOOKED_AT_MAX && (ep = policy_walk_any(w)); i++) {
+		const struct policy_rule *r = ep->rule;
 
 		if (r == last)
 			continue;
@@ -165,11 +136,11 @@ static void say_binary(
 		text_add(&reason, ")");
 	}
 	if (n > RULES_NAMED_MAX)
-		text_addf(&reason, "; and %zu more", n - RULES_NAMED_MAX);
+		text_addf(&reason, "; and %zu more", n - RULES_NAMED_MAX); /* at least */
 	text_add(&reason, ". SYMLINK HINT: paths are as the kernel resolves them (readlink -f)");
-	text_addf(&near, "host and port match rule \"%s\"", m->at[0]->rule->key);
-	if (m->at[0]->line)
-		text_addf(&near, " (line %u)", m->at[0]->line);
+	text_addf(&near, "host and port match rule \"%s\"", first->rule->key);
+	if (first->line)
+		text_addf(&near, " (line %u)", first->line);
 	text_addf(&near, ", but %s is not in its binaries; add \"- path: %s\" there to allow it",
 		q->caller->exe, q->caller->exe);
 }
@@ -178,7 +149,7 @@ static void say_binary(
 static void say_endpoint(
 	const struct policy_snapshot *s, const struct policy_connect *q, struct policy_decision *d)
 {
-	const struct policy_endpoint *ep = policy_table_find(&s->exact, q->host, strlen(q->host));
+	const struct policy_endpoint *ep = policy_index_host(s, q->host);
 	struct text near;
 
 	(void) snprintf(d->reason, sizeof d->reason, "endpoint %s:%u is not allowed by any policy",
@@ -197,9 +168,15 @@ static void say_endpoint(
 		q->host, q->port, q->caller->exe[0] ? q->caller->exe : "the program");
 }
 
-static void deny(const struct policy_snapshot *s, const struct policy_connect *q,
-	const struct policy_matches *m, struct policy_decision *d)
+static void deny(const struct policy_snapshot *s, struct policy_walk *w, struct policy_decision *d)
 {
+	const struct policy_endpoint *ep, *first = NULL;
+	const struct policy_connect *q = w->q;
+
+	policy_walk_again(w);
+	for (size_t i = 0; i < LOOKED_AT_MAX && (ep = policy_walk_any(w)); i++)
+		if (is_earlier(ep, first))
+			first = ep;
 	if (s->n_rules == 0) {
 		(void) snprintf(
 			d->reason, sizeof d->reason, "network connections not allowed by policy");
@@ -207,7 +184,7 @@ static void deny(const struct policy_snapshot *s, const struct policy_connect *q
 			"the policy has no network_policies; a rule with endpoint \"- {host: %s, "
 			"port: %u}\" would allow it",
 			q->host, q->port);
-	} else if (m->n == 0) {
+	} else if (!first) {
 		say_endpoint(s, q, d);
 	} else if (q->identity_required && q->caller->assurance == IDENTITY_NONE) {
 		(void) snprintf(d->reason, sizeof d->reason, "%s",
@@ -216,18 +193,18 @@ static void deny(const struct policy_snapshot *s, const struct policy_connect *q
 		(void) snprintf(d->near, sizeof d->near,
 			"host and port match rule \"%s\", but the calling program could not be "
 			"identified; try again",
-			m->at[0]->rule->key);
+			first->rule->key);
 	} else {
-		say_binary(q, m, d);
+		say_binary(w, first, d);
 	}
 }
 
 void policy_decide_connect(const struct policy_snapshot *s, const struct policy_connect *q,
 	struct policy_decision *ret)
 {
-	struct policy_matches m;
-	const struct policy_rule *rule = NULL;
-	bool known = !q->identity_required || q->caller->assurance != IDENTITY_NONE, have = false;
+	struct gathered g = { 0 };
+	const struct policy_endpoint *ep;
+	struct policy_walk w;
 	int how = 0;
 
 	ret->allow = ret->inspect = ret->credentialed_uninspected_denied = ret->exact_declared =
@@ -241,33 +218,12 @@ void policy_decide_connect(const struct policy_snapshot *s, const struct policy_
 	ret->tls = POLICY_TLS_AUTO;
 	ret->inspect_as = POLICY_L4;
 	ret->allowed_ips = NULL;
-	policy_match(s, q->host, q->port, &m);
-	if (m.more) {
-		(void) snprintf(ret->reason, sizeof ret->reason,
-			"more than %d endpoints of the policy name %s:%u; remove repeated ones",
-			POLICY_CONNECT_MATCHES_MAX, q->host, q->port);
-		return;
-	}
-	for (size_t i = 0; known && i < m.n; i++) {
-		const struct policy_endpoint *ep = m.at[i];
-
-		if (i == 0 || ep->rule != m.at[i - 1]->rule)
-			how = q->identity_required ? policy_rule_has_binary(ep->rule, q->caller)
-						   : 1;
-		if (!how)
-			continue;
-		if (!rule) {
-			rule = ep->rule;
-			ret->endpoint = ep->index;
-			ret->endpoint_line = ep->line;
-		}
-		take_metadata(ep, &have, ret);
-		ret->exact_declared |=
-			how == 1 && !ep->glob && ep->host[0] && !ep->pb->advisor_proposed;
-	}
-	ret->allow = rule != NULL;
-	if (rule)
-		ret->policy = rule->key;
+	policy_walk_init(&w, s, q);
+	while ((ep = policy_walk_next(&w, &how)))
+		gather(&g, ep, how);
+	ret->allow = g.first != NULL;
+	if (g.first)
+		take_metadata(&g, ret);
 	else
-		deny(s, q, &m, ret);
+		deny(s, &w, ret);
 }

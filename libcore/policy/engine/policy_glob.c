@@ -30,13 +30,14 @@ struct set {
 
 struct row {
 	struct token *at;
-	size_t n;
+	size_t n, n_fixed; /* n_fixed: bytes at the front that must be there as they are */
 };
 
 struct policy_glob {
 	enum policy_dialect dialect;
-	char separator; /* '\0': none */
-	struct row rows[POLICY_GLOB_ALTERNATIVES_MAX];
+	char separator;	  /* '\0': none */
+	bool crosses;	  /* "*", "?" and classes take the separator too */
+	struct row *rows; /* one per alternative of braces, at most POLICY_GLOB_ALTERNATIVES_MAX */
 	size_t n_rows;
 	struct set *sets;
 	size_t n_sets;
@@ -96,7 +97,7 @@ static size_t read_class(
 	for (unsigned k = 0; negated && k < 4; k++)
 		ret->bits[k] = ~ret->bits[k];
 	/* Labels: no class reaches over a dot.  In paths the reference's classes match "/". */
-	if (c->g->separator == '.')
+	if (c->g->separator == '.' && !c->g->crosses)
 		ret->bits['.' / 64] &= ~(1ull << ('.' % 64));
 	return i + 1;
 }
@@ -139,7 +140,8 @@ static int compile_row(
 		} else if (p[i] == '*') {
 			while (i + 1 < len && p[i + 1] == '*' && !is_deep(g, p, len, i + 1))
 				i++;
-			t[n++] = (struct token){ .kind = g->separator ? T_RUN : T_DEEP };
+			t[n++] = (struct token){ .kind = g->separator && !g->crosses ? T_RUN
+										     : T_DEEP };
 		} else if (p[i] == '?') {
 			t[n++] = (struct token){ .kind = T_ONE };
 		} else if (p[i] == '[') {
@@ -166,16 +168,25 @@ static int compile_row(
 static int add_row(struct compiler *c, const char *p, size_t len)
 {
 	struct policy_glob *g = c->g;
-	struct row *r = &g->rows[g->n_rows];
+	struct row *r, *more;
 
 	if (g->n_rows == POLICY_GLOB_ALTERNATIVES_MAX)
 		return err_set(c->e, E2BIG, "more than %d alternatives in braces",
 			POLICY_GLOB_ALTERNATIVES_MAX);
-	r->at = calloc(2 * len + 2, sizeof *r->at);
+	more = realloc(g->rows, (g->n_rows + 1) * sizeof *more);
+	if (!more)
+		return err_set(c->e, ENOMEM, "pattern");
+	g->rows = more;
+	r = &more[g->n_rows];
+	*r = (struct row){ .at = calloc(2 * len + 2, sizeof *r->at) };
 	if (!r->at)
 		return err_set(c->e, ENOMEM, "pattern");
 	g->n_rows++;
-	return compile_row(c, p, len, r->at, &r->n);
+	if (compile_row(c, p, len, r->at, &r->n) < 0)
+		return -c->e->code;
+	while (r->n_fixed < r->n && r->at[r->n_fixed].kind == T_BYTE)
+		r->n_fixed++;
+	return 0;
 }
 
 /* Skips an escaped byte or a class, so that braces inside them are plain. */
@@ -296,6 +307,7 @@ int policy_glob_new(enum policy_dialect d, const char *pattern, size_t len,
 			e, E2BIG, "pattern of more than %d bytes", POLICY_GLOB_BYTES_MAX - 1);
 	g->dialect = d;
 	g->separator = d == POLICY_GLOB_PATH ? '/' : d == POLICY_GLOB_SELECT ? '\0' : '.';
+	g->crosses = d == POLICY_GLOB_DENY;
 	r = d == POLICY_GLOB_SELECT ? compile_select(&c) : expand(&c, pattern, len, 0);
 	if (r < 0)
 		return r;
@@ -309,6 +321,7 @@ void policy_glob_free(struct policy_glob *g)
 		return;
 	for (size_t i = 0; i < g->n_rows; i++)
 		free(g->rows[i].at);
+	free(g->rows);
 	free(g->sets);
 	free(g->literal);
 	free(g->prefix);
@@ -344,7 +357,7 @@ static void step(
 			reach(r, next, i + 1);
 		break;
 	case T_ONE:
-		if (!g->separator || c != (unsigned char) g->separator)
+		if (!g->separator || g->crosses || c != (unsigned char) g->separator)
 			reach(r, next, i + 1);
 		break;
 	case T_CLASS:
@@ -368,16 +381,49 @@ static void step(
 	}
 }
 
-/* 1, 0, or -E2BIG; steps counts down over all rows. */
-static int match_row(
+/* Rows of fewer than 64 tokens, as nearly all are: the set of positions is one word. */
+static int match_short(
+	const struct policy_glob *g, const struct row *r, const char *v, size_t len, size_t *steps)
+{
+	uint64_t now = 0;
+
+	reach(r, &now, r->n_fixed);
+	for (size_t i = r->n_fixed; i < len && now; i++) {
+		uint64_t next = 0;
+
+		for (uint64_t bits = now; bits; bits &= bits - 1) {
+			size_t at = (size_t) __builtin_ctzll(bits);
+
+			if ((*steps)-- == 0)
+				return -E2BIG;
+			if (at < r->n)
+				step(g, r, at, (unsigned char) v[i], &next);
+		}
+		now = next;
+	}
+	return now >> r->n & 1;
+}
+
+static bool begins(const struct row *r, const char *v, size_t len)
+{
+	if (len < r->n_fixed)
+		return false;
+	for (size_t i = 0; i < r->n_fixed; i++)
+		if (r->at[i].byte != (uint8_t) v[i])
+			return false;
+	return true;
+}
+
+/* Apart from match_row(), as the compiler clears these arrays whenever their function runs. */
+static int match_long(
 	const struct policy_glob *g, const struct row *r, const char *v, size_t len, size_t *steps)
 {
 	uint64_t now[WORDS(2 * POLICY_GLOB_BYTES_MAX)], next[WORDS(2 * POLICY_GLOB_BYTES_MAX)];
 	size_t words = WORDS(r->n);
 
 	(void) memset(now, 0, words * sizeof *now);
-	reach(r, now, 0);
-	for (size_t i = 0; i < len; i++) {
+	reach(r, now, r->n_fixed);
+	for (size_t i = r->n_fixed; i < len; i++) {
 		bool any = false;
 
 		(void) memset(next, 0, words * sizeof *next);
@@ -397,6 +443,15 @@ static int match_row(
 		(void) memcpy(now, next, words * sizeof *now);
 	}
 	return now[r->n / 64] >> (r->n % 64) & 1;
+}
+
+/* 1, 0, or -E2BIG; steps counts down over all rows. */
+static int match_row(
+	const struct policy_glob *g, const struct row *r, const char *v, size_t len, size_t *steps)
+{
+	if (!begins(r, v, len))
+		return 0;
+	return r->n < 64 ? match_short(g, r, v, len, steps) : match_long(g, r, v, len, steps);
 }
 
 int policy_glob_match(const struct policy_glob *g, const char *value, size_t len)

@@ -93,7 +93,7 @@ static const struct {
 	{ &SB(l7_deny_rule), "tool" },
 };
 
-static const char *yaml_name(const ProtobufCMessageDescriptor *type, const char *wire)
+const char *policy_yaml_name(const ProtobufCMessageDescriptor *type, const char *wire)
 {
 	for (size_t i = 0; i < sizeof namings / sizeof *namings; i++)
 		if (namings[i].type == type && strcmp(namings[i].wire, wire) == 0)
@@ -105,7 +105,7 @@ static const ProtobufCFieldDescriptor *field_of(
 	const ProtobufCMessageDescriptor *type, const char *yaml)
 {
 	for (unsigned i = 0; i < type->n_fields; i++) {
-		const char *name = yaml_name(type, type->fields[i].name);
+		const char *name = policy_yaml_name(type, type->fields[i].name);
 
 		if (name && strcmp(name, yaml) == 0)
 			return &type->fields[i];
@@ -121,7 +121,7 @@ static void unknown_key(
 	unsigned least = SUGGEST_DISTANCE_MAX + 1;
 
 	for (unsigned i = 0; i < type->n_fields; i++) {
-		const char *name = yaml_name(type, type->fields[i].name);
+		const char *name = policy_yaml_name(type, type->fields[i].name);
 		unsigned d = name ? distance(key->text, name) : 99;
 
 		/* "prot" is nearer to "port" than its letters say: same letters count as one off. */
@@ -355,12 +355,6 @@ static void refuse_repeats(struct check *c, const struct node *map)
 			complain(c, k, "E03", "duplicate key", "keep one of them");
 }
 
-static bool is_entry(const ProtobufCMessageDescriptor *type)
-{
-	return type->n_fields == 2 && strcmp(type->fields[0].name, "key") == 0 &&
-		strcmp(type->fields[1].name, "value") == 0;
-}
-
 static void set_entry(
 	struct check *c, ProtobufCMessage *entry, const struct node *key, const struct node *value)
 {
@@ -545,7 +539,7 @@ static void set_field(struct check *c, const ProtobufCFieldDescriptor *f, Protob
 {
 	spot_set(c->doc, (char *) m + f->offset, place_of(n));
 	if (f->label == PROTOBUF_C_LABEL_REPEATED && f->type == PROTOBUF_C_TYPE_MESSAGE &&
-		is_entry(f->descriptor))
+		policy_is_map_entry(f->descriptor))
 		set_map(c, f, m, n);
 	else if (f->label == PROTOBUF_C_LABEL_REPEATED)
 		set_list(c, f, m, n);
@@ -679,6 +673,16 @@ static const struct node *value_for(const struct node *map, const char *name)
 	return NULL;
 }
 
+/* Files that are easily taken for a policy. */
+static const char *instead_of_version(const struct node *root)
+{
+	if (value_for(root, "credentials") || value_for(root, "category"))
+		return "this is a provider profile; a policy begins with `version: 1`";
+	if (value_for(root, "routes"))
+		return "these are inference routes; a policy begins with `version: 1`";
+	return "begin with `version: 1`";
+}
+
 int policy_build(struct check *c, const struct node *root)
 {
 	const struct node *version = value_for(root, "version");
@@ -688,7 +692,7 @@ int policy_build(struct check *c, const struct node *root)
 		return -ENOMEM;
 	c->doc->has_filesystem = value_for(root, "filesystem_policy") != NULL;
 	if (!version)
-		complain(c, root, "E02", "`version` is missing", "begin with `version: 1`");
+		complain(c, root, "E02", "`version` is missing", instead_of_version(root));
 	set_message(c, &c->doc->pb->base, root);
 	if (version && c->doc->pb->version != 1 && version->kind == NODE_SCALAR && version->plain)
 		check_error(c, "E02", &c->doc->pb->version, "version", NULL,

@@ -21,6 +21,26 @@ static void lower(char *s)
 	text_lower(s, strlen(s));
 }
 
+static bool has_capitals(const char *s)
+{
+	for (; *s; s++)
+		if (*s >= 'A' && *s <= 'Z')
+			return true;
+	return false;
+}
+
+/* The reference compares these words sometimes with and sometimes without regard to case. */
+static void lower_word(struct check *c, char **at, const char *field)
+{
+	char q[QUOTE_SIZE];
+
+	if (!has_capitals(*at))
+		return;
+	(void) quote(*at, q);
+	lower(*at);
+	check_warn(c, "W02", at, field, "write it in small letters", "%s is read as `%s`", q, *at);
+}
+
 static bool has_dot_dot(const char *path)
 {
 	for (const char *p = path; (p = strstr(p, "..")); p += 2)
@@ -32,8 +52,9 @@ static bool has_dot_dot(const char *path)
 static void check_path(struct check *c, char **at, bool writable)
 {
 	char *path = *at, q[QUOTE_SIZE];
+	size_t written = strlen(path);
 
-	if (strlen(path) > POLICY_PATH_LEN_MAX)
+	if (written > POLICY_PATH_LEN_MAX)
 		check_error(c, "E07", at, NULL, NULL, "path of more than %d bytes",
 			POLICY_PATH_LEN_MAX);
 	else if (path[0] != '/')
@@ -47,10 +68,14 @@ static void check_path(struct check *c, char **at, bool writable)
 			"`/` may not be writable");
 	else
 		policy_path_normalise(path);
-	if (is(path, "/"))
-		check_warn(c, "E08", at, NULL, "list the directories that are needed",
-			writable ? "this is `/` in another spelling: everything is writable"
-				 : "everything on the machine is readable");
+	if (!is(path, "/"))
+		return;
+	/* Kept in its other spelling, so that the document can be loaded again. */
+	if (writable && written > 1)
+		(void) snprintf(path, written + 1, "/.");
+	check_warn(c, "E08", at, NULL, "list the directories that are needed",
+		writable ? "this is `/` in another spelling: everything is writable"
+			 : "everything on the machine is readable");
 }
 
 static void check_filesystem(struct check *c)
@@ -195,9 +220,9 @@ static void check_words(struct check *c, SANDBOX(NetworkEndpoint) * ep)
 	static const char *const access[] = { "", "read-only", "read-write", "full", NULL };
 	char q[QUOTE_SIZE];
 
-	lower(ep->protocol);
-	lower(ep->tls);
-	lower(ep->enforcement);
+	lower_word(c, &ep->protocol, "protocol");
+	lower_word(c, &ep->tls, "tls");
+	lower_word(c, &ep->enforcement, "enforcement");
 	if (!one_of(ep->protocol, protocols))
 		check_error(c, "E15", &ep->protocol, "protocol",
 			"expected tcp, rest, websocket, graphql, sql, json-rpc or mcp",
@@ -242,6 +267,8 @@ static void check_signing(struct check *c, SANDBOX(NetworkEndpoint) * ep)
 
 static void check_endpoint(struct check *c, SANDBOX(NetworkEndpoint) * ep)
 {
+	bool capitals = has_capitals(ep->protocol);
+
 	check_words(c, ep);
 	policy_check_host(c, ep);
 	check_ports(c, ep);
@@ -255,7 +282,11 @@ static void check_endpoint(struct check *c, SANDBOX(NetworkEndpoint) * ep)
 	if (ep->credential_binding && !ep->credential_binding->provider[0])
 		check_error(c, "E04", ep->credential_binding, "credential_binding.provider", NULL,
 			"provider is missing");
+	/* Written "MCP", the reference takes the endpoint for another kind and checks nothing of this;
+	 * rules of the wrong shape then never allow. */
+	c->lenient = capitals && c->strictness == POLICY_GATEWAY;
 	policy_check_endpoint_l7(c, ep);
+	c->lenient = false;
 }
 
 static void check_binary(struct check *c, SANDBOX(NetworkBinary) * b)

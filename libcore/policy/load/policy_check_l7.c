@@ -92,14 +92,8 @@ static void check_matcher(
 
 static void check_query(struct check *c, const struct rule *r)
 {
-	for (size_t i = 0; i < r->n_query; i++) {
-		SANDBOX(L7QueryMatcher) *m = r->query[i]->value;
-
-		check_matcher(c, r, m, "query");
-		if (m && strchr(m->glob, '*') && strchr(m->glob, '.') && !strstr(m->glob, "**"))
-			check_warn(c, "W03", r->at, "query", "use `**` where a dot may follow",
-				"`*` does not cross a dot in query values");
-	}
+	for (size_t i = 0; i < r->n_query; i++)
+		check_matcher(c, r, r->query[i]->value, "query");
 }
 
 static void check_method_path(struct check *c, const struct rule *r)
@@ -119,14 +113,12 @@ static void check_method_path(struct check *c, const struct rule *r)
 	if (!r->path[0])
 		check_warn(c, "E20", r->at, "path", "write `path: \"**\"` for every path",
 			r->deny ? "no path: read as every path" : "no path: the rule never allows");
-	else if (r->path[0] != '/' && !is(r->path, "**"))
+	else if (!strchr("/*?[{\\", r->path[0]))
 		check_warn(c, "E21", r->at, "path", "begin with `/`, or write `**`",
-			"a path that does not begin with `/` never matches");
+			r->deny ? "a path that does not begin with `/`: read as if it did"
+				: "a path that does not begin with `/` never matches");
 	else
 		check_glob(c, r, "path", POLICY_GLOB_PATH, r->path);
-	if (strlen(r->path) > 3 && is(r->path + strlen(r->path) - 3, "/**"))
-		check_warn(c, "W03", r->at, "path", "add a rule for the path without it",
-			"`%.80s` does not match the directory itself", r->path);
 	check_query(c, r);
 }
 
@@ -309,7 +301,8 @@ static void check_base(struct check *c, endpoint_msg *ep)
 	if (ep->access[0] && (json || mcp))
 		check_error(c, json ? "E27" : "E28", &ep->access, "access", "write `rules:`",
 			"%s takes no access preset", ep->protocol);
-	if (ep->n_rules && !usable_rules(ep))
+	/* Under the profile an empty allow means every method. */
+	if (ep->n_rules && !usable_rules(ep) && !(mcp && mcp_everything(ep)))
 		check_error(c, "E19", &ep->rules, "rules", "write `- allow: {...}`",
 			"no rule allows anything");
 	if (inspected && !base)

@@ -37,6 +37,7 @@ struct check { /* what every validating function is handed */
 	struct policy_report *report;
 	enum policy_strictness strictness;
 	struct trail trail;
+	bool lenient; /* problems of this part are warnings: the reference loads it (spec/policy 5) */
 };
 
 /* The path is the trail, with ".field" when field is not NULL; the place that of at. */
@@ -52,6 +53,12 @@ int policy_doc_finish(struct check *c, struct err *e);
 
 /* policy_build.c */
 int policy_build(struct check *c, const struct node *root);
+/* What YAML calls a field; NULL when it can't be written there. */
+const char *policy_yaml_name(const ProtobufCMessageDescriptor *type, const char *wire);
+/* policy_sort.c */
+bool policy_is_map_entry(const ProtobufCMessageDescriptor *type);
+/* Every map, however deep, in byte order of its keys */
+void policy_sort_maps(ProtobufCMessage *m);
 /* policy_check.c and its parts: every rule of the language */
 void policy_check(struct check *c);
 void policy_check_endpoint_l7(struct check *c, Openshell__Sandbox__V1__NetworkEndpoint *ep);

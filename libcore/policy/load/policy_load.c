@@ -58,7 +58,7 @@ void check_error(struct check *c, const char *code, const void *at, const char *
 	va_start(ap, fmt);
 	(void) vsnprintf(problem, sizeof problem, fmt, ap);
 	va_end(ap);
-	complain(c, POLICY_ERROR, code, at, field, hint, problem);
+	complain(c, c->lenient ? POLICY_WARNING : POLICY_ERROR, code, at, field, hint, problem);
 }
 
 void check_warn(struct check *c, const char *code, const void *at, const char *field,
@@ -75,7 +75,9 @@ void check_warn(struct check *c, const char *code, const void *at, const char *f
 
 static size_t spot_slot(const struct policy_doc *d, const void *at)
 {
-	size_t i = ((uintptr_t) at * 0x9e3779b97f4a7c15u >> 20) & (d->n_slots - 1);
+	/* Neighbours stay neighbours inside 4 KiB, which caches like; the blocks are scattered. */
+	uintptr_t block = (uintptr_t) at >> 12, place = (uintptr_t) at >> 3 & 511;
+	size_t i = (size_t) ((block * 0x9e3779b97f4a7c15u >> 20) * 8 + place) & (d->n_slots - 1);
 
 	while (d->spots[i].at && d->spots[i].at != at)
 		i = (i + 1) & (d->n_slots - 1);
@@ -122,33 +124,6 @@ struct place spot_of(const struct policy_doc *d, const void *at)
 	return d->spots[spot_slot(d, at)].place;
 }
 
-static int by_rule(const void *a, const void *b)
-{
-	const Openshell__Sandbox__V1__SandboxPolicy__NetworkPoliciesEntry *const *x = a,
-										 *const *y = b;
-
-	return strcmp((*x)->key, (*y)->key);
-}
-
-static int by_middleware(const void *a, const void *b)
-{
-	const Openshell__Sandbox__V1__SandboxPolicy__NetworkMiddlewaresEntry *const *x = a,
-										    *const *y = b;
-
-	return strcmp((*x)->key, (*y)->key);
-}
-
-/* Rules in byte order of the key: what decides is the same, whatever the order of writing. */
-static void sort_maps(struct policy_doc *d)
-{
-	if (d->pb->n_network_policies)
-		qsort(d->pb->network_policies, d->pb->n_network_policies,
-			sizeof *d->pb->network_policies, by_rule);
-	if (d->pb->n_network_middlewares)
-		qsort(d->pb->network_middlewares, d->pb->n_network_middlewares,
-			sizeof *d->pb->network_middlewares, by_middleware);
-}
-
 int policy_doc_new(const char *name, struct policy_doc **ret, struct err *e)
 {
 	AUTO(policy_free) struct policy_doc *d = calloc(1, sizeof *d);
@@ -159,19 +134,30 @@ int policy_doc_new(const char *name, struct policy_doc **ret, struct err *e)
 	return 0;
 }
 
+static const struct policy_problem *first_error(const struct policy_report *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (r->at[i].level == POLICY_ERROR)
+			return &r->at[i];
+	return NULL;
+}
+
 int policy_doc_finish(struct check *c, struct err *e)
 {
+	const struct policy_problem *first;
+
 	if (c->doc->pb) {
-		sort_maps(c->doc);
+		/* What decides is the same, whatever the order of writing. */
+		policy_sort_maps(&c->doc->pb->base);
 		policy_check(c);
 	}
 	if (!c->report->n_errors)
 		return 0;
-	if (c->report->n)
+	first = first_error(c->report);
+	if (first)
 		return err_set(e, EINVAL, "%s: %zu problem%s; the first: %s%s%s", c->doc->name,
-			c->report->n_errors, c->report->n_errors == 1 ? "" : "s",
-			c->report->at[0].path, c->report->at[0].path[0] ? ": " : "",
-			c->report->at[0].problem);
+			c->report->n_errors, c->report->n_errors == 1 ? "" : "s", first->path,
+			first->path[0] ? ": " : "", first->problem);
 	return err_set(e, EINVAL, "%s: %zu problems", c->doc->name, c->report->n_errors);
 }
 

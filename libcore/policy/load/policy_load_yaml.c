@@ -14,9 +14,11 @@ int policy_load_yaml(const char *name, const char *text, size_t len, enum policy
 	if (policy_doc_new(name, &d, e) < 0)
 		return -e->code;
 	c.doc = d;
-	if (len > POLICY_YAML_BYTES_MAX) {
+	if (len > (s == POLICY_AUTHOR ? POLICY_YAML_BYTES_MAX : POLICY_WIRE_BYTES_MAX)) {
 		report_add(report, POLICY_ERROR, "E01", (struct place){ 1, 1 }, "",
-			"document of more than 256 KiB", "split or shorten the policy");
+			s == POLICY_AUTHOR ? "document of more than 256 KiB"
+					   : "document of more than 4 MiB",
+			"split or shorten the policy");
 		return policy_doc_finish(&c, e);
 	}
 	root = node_parse(text, len, report);

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include "core_policy.h"
 
-#define NODES_MAX 400000
+#define NODES_MAX 1000000
 
 enum node_kind { NODE_SCALAR, NODE_LIST, NODE_MAP };
 
@@ -20,4 +20,5 @@ struct node {
 
 /* Problems of syntax go to the report.  NULL when there is no document to go on with. */
 struct node *node_parse(const char *text, size_t len, struct policy_report *report);
-void node_free(struct node *n);
+/* What node_parse() returned, and all below it. */
+void node_free(struct node *root);

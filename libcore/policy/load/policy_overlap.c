@@ -1,11 +1,12 @@
 /* policy_overlap.c - endpoints that can be the same destination must agree (spec/policy 3.2).
  *
- * Pairs are looked for by port and by literal host, so that a large document of
- * exact hosts costs no more than its length; wildcards are compared with all.
+ * Pairs are looked for by the literal end of their hosts, so that a large document
+ * costs little more than its length.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include "core_cleanup.h"
 #include "core_text.h"
 #include "policy_doc.h"
@@ -18,6 +19,8 @@ struct item {
 	endpoint_msg *ep;
 	const char *key;
 	size_t index;
+	const char *ending; /* of the host, in its memory */
+	uint64_t signature;
 };
 
 /* Can one label match both patterns?  Only stars matter; other characters stand for themselves. */
@@ -258,23 +261,96 @@ static void compare(struct check *c, const struct item *x, const struct item *y)
 	trail_back(&c->trail, 0);
 }
 
-static bool is_wild(const endpoint_msg *ep)
+/* The literal labels behind the last label with anything special: what every name that the pattern
+ * matches ends in.  Of an exact name, all of it. */
+static const char *ending(const char *host)
 {
-	return !ep->host[0] || strpbrk(ep->host, "*?[{");
+	size_t at = strlen(host);
+
+	while (at > 0 && !strchr("*?[]{}\\", host[at - 1]))
+		at--;
+	if (at == 0)
+		return host;
+	while (host[at] && host[at] != '.')
+		at++;
+	return host[at] ? host + at + 1 : host + at;
 }
 
-static int by_host(const void *a, const void *b)
+static uint64_t hash_text(uint64_t h, const char *s)
+{
+	for (; *s; s++) {
+		unsigned char c = (unsigned char) *s;
+
+		h = (h ^ (c >= 'A' && c <= 'Z' ? c + 32u : c)) * 1099511628211u;
+	}
+	return (h ^ 0xff) * 1099511628211u;
+}
+
+static uint64_t hash_number(uint64_t h, uint64_t v)
+{
+	return (h ^ v ^ v >> 32) * 1099511628211u;
+}
+
+/* Endpoints with the same signature agree in everything that is compared. */
+static uint64_t signature(const endpoint_msg *ep)
+{
+	uint64_t h = 1469598103934665603u, ips = 0;
+
+	for (size_t i = 0; i < ep->n_allowed_ips; i++)
+		ips += hash_text(h, ep->allowed_ips[i]);
+	h = hash_number(h, ips);
+	h = hash_number(h, ep->n_allowed_ips);
+	h = hash_text(h, ep->protocol);
+	h = hash_text(h, ep->tls);
+	h = hash_text(h, enforcement(ep));
+	h = hash_text(h, ep->credential_signing);
+	h = hash_text(h, ep->signing_service);
+	h = hash_text(h, ep->signing_region);
+	h = hash_text(h, provider(ep));
+	h = hash_number(h, limit(ep->graphql_max_body_bytes));
+	h = hash_number(h, limit(ep->json_rpc_max_body_bytes));
+	return hash_number(h,
+		(uint64_t) ep->advisor_proposed << 6 | (uint64_t) ep->allow_encoded_slash << 5 |
+			(uint64_t) ep->websocket_credential_rewrite << 4 |
+			(uint64_t) ep->request_body_credential_rewrite << 3 |
+			(uint64_t) has_ws_graphql(ep) << 2 | (uint64_t) strict_names(ep) << 1);
+}
+
+struct table { /* items by ending, as chains in ascending order */
+	struct item *items;
+	size_t n, n_slots;
+	uint32_t *slots, *next; /* place + 1; 0 ends a chain */
+};
+
+static size_t slot_of(const struct table *t, const char *key)
+{
+	uint64_t h = hash_text(1469598103934665603u, key);
+
+	return (size_t) (h ^ h >> 32) & (t->n_slots - 1);
+}
+
+static int table_new(struct table *t)
+{
+	for (t->n_slots = 64; t->n_slots < 2 * t->n; t->n_slots *= 2)
+		;
+	t->slots = calloc(t->n_slots, sizeof *t->slots);
+	t->next = calloc(t->n + 1, sizeof *t->next);
+	if (!t->slots || !t->next)
+		return -1;
+	for (size_t i = t->n; i-- > 0;) {
+		size_t slot = slot_of(t, t->items[i].ending);
+
+		t->next[i] = t->slots[slot];
+		t->slots[slot] = (uint32_t) i + 1;
+	}
+	return 0;
+}
+
+static int by_place(const void *a, const void *b)
 {
 	const struct item *x = a, *y = b;
-	bool wx = is_wild(x->ep), wy = is_wild(y->ep);
-	int r;
+	int r = strcmp(x->key, y->key);
 
-	if (wx != wy)
-		return wx ? -1 : 1;
-	r = strcasecmp(x->ep->host, y->ep->host);
-	if (r)
-		return r;
-	r = strcmp(x->key, y->key);
 	return r ? r : x->index < y->index ? -1 : x->index > y->index;
 }
 
@@ -287,28 +363,57 @@ static size_t collect(const struct check *c, struct item *items)
 		SANDBOX(NetworkPolicyRule) *r = pb->network_policies[i]->value;
 
 		for (size_t k = 0; r && k < r->n_endpoints; k++)
-			items[n++] =
-				(struct item){ r->endpoints[k], pb->network_policies[i]->key, k };
+			items[n++] = (struct item){ .ep = r->endpoints[k],
+				.key = pb->network_policies[i]->key,
+				.index = k,
+				.ending = ending(r->endpoints[k]->host),
+				.signature = signature(r->endpoints[k]) };
 	}
 	return n;
+}
+
+/* Names that meet end alike: the ending of one is the ending of the other, or labels at the end of
+ * it.  So each item is compared with those whose ending is part of its own. */
+static void compare_below(struct check *c, const struct table *t, size_t i)
+{
+	const char *own = t->items[i].ending;
+	const char *part = own;
+
+	while (part) {
+		for (uint32_t at = t->slots[slot_of(t, part)]; at; at = t->next[at - 1]) {
+			struct item *x = &t->items[at - 1], *y = &t->items[i];
+
+			if (x->signature == y->signature || strcasecmp(x->ending, part) != 0 ||
+				(part == own && x >= y))
+				continue;
+			if (x < y)
+				compare(c, x, y);
+			else
+				compare(c, y, x);
+		}
+		if (!*part)
+			return;
+		part = strchr(part, '.');
+		part = part ? part + 1 : "";
+	}
 }
 
 void policy_check_overlap(struct check *c)
 {
 	AUTO_FREE struct item *items = calloc(POLICY_ENDPOINTS_MAX, sizeof *items);
-	size_t n = items ? collect(c, items) : 0, wild = 0;
+	AUTO_FREE uint32_t *slots = NULL;
+	AUTO_FREE uint32_t *next = NULL;
+	struct table t = { .items = items };
 
-	if (n < 2)
+	t.n = items ? collect(c, items) : 0;
+	if (t.n < 2)
 		return;
-	qsort(items, n, sizeof *items, by_host);
-	while (wild < n && is_wild(items[wild].ep))
-		wild++;
-	for (size_t i = 0; i < n && c->report->n_errors < POLICY_PROBLEMS_MAX; i++) {
-		/* Wildcards against everything behind them, exact hosts against their equals. */
-		for (size_t k = i + 1; k < n; k++) {
-			if (i >= wild && strcasecmp(items[i].ep->host, items[k].ep->host) != 0)
-				break;
-			compare(c, &items[i], &items[k]);
-		}
-	}
+	qsort(items, t.n, sizeof *items, by_place);
+	if (table_new(&t) < 0)
+		check_error(c, "E35", c->doc->pb, NULL, NULL, "out of memory");
+	slots = t.slots;
+	next = t.next;
+	for (size_t i = 0; slots && next && i < t.n && c->report->n_errors < POLICY_PROBLEMS_MAX;
+		i++)
+		compare_below(c, &t, i);
 }

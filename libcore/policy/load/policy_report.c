@@ -40,6 +40,9 @@ void report_add(struct policy_report *r, enum policy_level level, const char *co
 	p->problem = strdup(problem);
 	p->hint = strdup(hint ? hint : "");
 	if (p->path && p->problem && p->hint) {
+		text_neutralise(p->path);
+		text_neutralise(p->problem);
+		text_neutralise(p->hint);
 		r->n++;
 		return;
 	}

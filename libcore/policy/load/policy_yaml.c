@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,9 +8,24 @@
 #include "policy_node.h"
 #include "policy_report.h"
 
+#define CHUNK_BYTES (64 * 1024)
+
+/* Nodes and their texts lie in chunks, as a document has many small ones; they are freed together. */
+struct chunk {
+	struct chunk *next;
+	size_t used, size;
+	_Alignas(max_align_t) char at[];
+};
+
+struct tree {
+	struct node root; /* first: what node_parse() returns is the tree */
+	struct chunk *chunks;
+};
+
 struct parse {
 	yaml_parser_t parser;
 	struct policy_report *report;
+	struct tree *tree;
 	struct node *root, *open[POLICY_DEPTH_MAX];
 	size_t depth, n_nodes;
 	unsigned documents;
@@ -24,16 +40,57 @@ static void complain(struct parse *p, const yaml_mark_t *m, const char *problem,
 	p->failed = true;
 }
 
-void node_free(struct node *n)
+void node_free(struct node *root)
 {
-	while (n) {
-		struct node *next = n->next;
+	struct tree *t = (struct tree *) root;
 
-		node_free(n->first); /* depth is bounded by the parser */
-		free(n->text);
-		free(n);
-		n = next;
+	while (t && t->chunks) {
+		struct chunk *next = t->chunks->next;
+
+		free(t->chunks);
+		t->chunks = next;
 	}
+	free(t);
+}
+
+static void *take(struct tree *t, size_t n)
+{
+	struct chunk *c = t->chunks;
+	size_t size = n > CHUNK_BYTES ? n : CHUNK_BYTES;
+
+	n = (n + _Alignof(max_align_t) - 1) & ~(_Alignof(max_align_t) - 1);
+	if (!c || c->size - c->used < n) {
+		size = n > size ? n : size;
+		c = malloc(sizeof *c + size);
+		if (!c)
+			return NULL;
+		c->next = t->chunks;
+		c->used = 0;
+		c->size = size;
+		t->chunks = c;
+	}
+	c->used += n;
+	return c->at + c->used - n;
+}
+
+static struct node *node_new(struct parse *p)
+{
+	struct node *n = p->root ? take(p->tree, sizeof *n) : &p->tree->root;
+
+	if (n)
+		*n = (struct node){ 0 };
+	return n;
+}
+
+static char *copy(struct parse *p, const void *text, size_t len)
+{
+	char *to = take(p->tree, len + 1);
+
+	if (!to)
+		return NULL;
+	(void) memcpy(to, text, len);
+	to[len] = '\0';
+	return to;
 }
 
 static struct node *add(struct parse *p, enum node_kind kind, const yaml_mark_t *m)
@@ -44,7 +101,9 @@ static struct node *add(struct parse *p, enum node_kind kind, const yaml_mark_t 
 		complain(p, m, "document has too many values", "split the policy");
 		return NULL;
 	}
-	n = calloc(1, sizeof *n);
+	if (!parent && p->root)
+		return NULL; /* a second document, which is refused */
+	n = node_new(p);
 	if (!n) {
 		complain(p, m, "out of memory", NULL);
 		return NULL;
@@ -53,10 +112,7 @@ static struct node *add(struct parse *p, enum node_kind kind, const yaml_mark_t 
 	n->line = (unsigned) m->line + 1;
 	n->column = (unsigned) m->column + 1;
 	if (!parent) {
-		if (!p->root)
-			p->root = n;
-		else
-			free(n), n = NULL;
+		p->root = n;
 		return n;
 	}
 	if (parent->last)
@@ -104,7 +160,7 @@ static void scalar(struct parse *p, const yaml_event_t *ev)
 	if (!n)
 		return;
 	n->plain = ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-	n->text = strndup((const char *) ev->data.scalar.value, ev->data.scalar.length);
+	n->text = copy(p, ev->data.scalar.value, ev->data.scalar.length);
 	n->len = ev->data.scalar.length;
 	if (!n->text)
 		complain(p, &ev->start_mark, "out of memory", NULL);
@@ -190,7 +246,9 @@ struct node *node_parse(const char *text, size_t len, struct policy_report *repo
 		complain(&p, &start, "not valid YAML: the file is not UTF-8 text", NULL);
 		return NULL;
 	}
-	if (!yaml_parser_initialize(&p.parser)) {
+	p.tree = calloc(1, sizeof *p.tree);
+	if (!p.tree || !yaml_parser_initialize(&p.parser)) {
+		free(p.tree);
 		complain(&p, &start, "out of memory", NULL);
 		return NULL;
 	}
@@ -200,9 +258,9 @@ struct node *node_parse(const char *text, size_t len, struct policy_report *repo
 	yaml_parser_delete(&p.parser);
 	if (!p.failed && (!p.root || p.root->kind != NODE_MAP))
 		complain(&p, &start,
-			"not valid YAML: a policy is a map that begins with `version: 1`", NULL);
+			"not valid YAML: the document is not a map of `key: value` lines", NULL);
 	if (p.failed) {
-		node_free(p.root);
+		node_free(&p.tree->root);
 		return NULL;
 	}
 	return p.root;

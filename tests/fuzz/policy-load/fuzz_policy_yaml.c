@@ -1,7 +1,7 @@
 /* fuzz_policy_yaml.c - YAML to snapshot; what loads must encode, load again and compile. */
 #include <stdint.h>
 #include <stdlib.h>
-#include "core_policy_snapshot.h"
+#include "fuzz_ask.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -18,6 +18,7 @@ static void again(const struct policy_doc *d)
 		policy_load_wire("again", bytes, n, POLICY_GATEWAY, &report, &copy, &e) < 0 ||
 		policy_compile(copy, 1, NULL, 0, &s, &e) < 0)
 		abort();
+	fuzz_ask(copy, s);
 	policy_snapshot_unref(s);
 	policy_free(copy);
 	policy_report_done(&report);

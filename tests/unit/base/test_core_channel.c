@@ -57,10 +57,12 @@ static void open_end(struct end *x, int *ret_peer)
 	struct err e = { 0 };
 	int pair[2];
 
+	const struct channel_user user = { rules, &x->state, on_end, x };
+
 	*x = (struct end){ .state = STATE_A, .got_fd = -1 };
 	ASSERT_OK(loop_new(&x->loop, &e));
 	ASSERT_OK(channel_pair(pair, &e));
-	ASSERT_OK(channel_open(x->loop, pair[0], rules, &x->state, on_end, x, &x->channel, &e));
+	ASSERT_OK(channel_open(x->loop, pair[0], &user, &x->channel, &e));
 	*ret_peer = pair[1];
 }
 

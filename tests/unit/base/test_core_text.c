@@ -129,3 +129,12 @@ TEST(an_event_line_neutralises_what_peers_say)
 	event_json(&ev.msg, &t);
 	ASSERT(strstr(line, "\"host\":\"evil\\u001b[31m\\u000a.test\"") && !strchr(line, '\n'));
 }
+
+TEST(neutralised_text_steers_no_terminal)
+{
+	char s[] =
+		"a\x1b[2J\n\x7f b\xc2\x9b z\xe2\x80\xae\xe2\x81\xa6 \xc3\xa9 \xe2\x82\xac \xe2\x80";
+
+	text_neutralise(s);
+	ASSERT_STR(s, "a?[2J?? b?? z?????? \xc3\xa9 \xe2\x82\xac \xe2\x80");
+}

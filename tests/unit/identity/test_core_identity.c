@@ -253,7 +253,7 @@ TEST(a_command_name_can_not_forge_proc_stat)
 
 TEST(links_are_followed_inside_the_entrypoints_root)
 {
-	char dir[] = "/tmp/test-identity.XXXXXX", path[128], target[4096];
+	char dir[] = "/tmp/test-identity.XXXXXX", path[128], target[4096], kernel[4096];
 	struct err e = { 0 };
 	struct lab l;
 
@@ -265,7 +265,8 @@ TEST(links_are_followed_inside_the_entrypoints_root)
 	ASSERT(identity_resolve(l.finder, path, target, &e) < 0);
 	ASSERT(unlink(path) == 0 && symlink("/bin/true", path) == 0);
 	ASSERT_OK(identity_resolve(l.finder, path, target, &e));
-	ASSERT_STR(target, "/bin/true");
+	ASSERT(realpath("/bin/true", kernel)); /* /bin is a link too */
+	ASSERT_STR(target, kernel);
 	ASSERT(unlink(path) == 0 && symlink(path, path) == 0);
 	ASSERT(identity_resolve(l.finder, path, target, &e) < 0);
 	(void) unlink(path);
