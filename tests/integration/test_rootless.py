@@ -8,6 +8,7 @@ import subprocess
 import lab
 import test_attack_identity
 import test_attack_kernel
+import test_attack_supervisor
 import test_bypass
 import test_main_job
 from lab import LabTest, Sandbox, policy, run, wait_for
@@ -102,4 +103,16 @@ class Host(Rootless, LabTest):
 
 
 class Streams(Rootless, test_main_job.Streams, LabTest):
+    pass
+
+
+class SupervisorHost(Rootless, test_attack_supervisor.Host, LabTest):
+    pass
+
+
+class SupervisorLogs(Rootless, test_attack_supervisor.Logs, LabTest):
+    pass
+
+
+class SupervisorRefusals(Rootless, test_attack_supervisor.Refusals, LabTest):
     pass
