@@ -260,12 +260,15 @@ class Veth(LabTest):
             self.assertFalse(set(hosts) & set(lines))
 
     def test_net_that_the_host_uses_is_not_taken(self):
-        """Everything but one /30 is routed elsewhere."""
+        """Everything but two /30 is routed elsewhere, and another sandbox, which has no address yet, holds one."""
         for net in ('10.200.0.0/17', '10.200.128.0/18', '10.200.192.0/19', '10.200.224.0/20', '10.200.240.0/21', '10.200.248.0/22',
                     '10.200.252.0/23', '10.200.254.0/24', '10.200.255.0/25', '10.200.255.128/26', '10.200.255.192/27', '10.200.255.224/28',
-                    '10.200.255.240/29', '10.200.255.248/30'):
+                    '10.200.255.240/29'):
             lab.sh('ip', 'route', 'add', net, 'dev', 'lo')
             self.addCleanup(lab.sh, 'ip', 'route', 'del', net, 'dev', 'lo')
+        other = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(other.close)
+        other.bind('\0openshell-veth-0ac8fff8')
         with Sandbox(policy(), ['sleep', '100'], args=['--network-link', 'veth']) as box:
             self.assertEqual(box.wait_err(r'veth at (10\.200\.\d+\.\d+)')[1], '10.200.255.254')
             got = run(policy(), ['true'], args=['--network-link', 'veth'])
