@@ -56,7 +56,7 @@ static int add(struct orch_vars *v, const char *name, size_t len, const char *va
 int orch_env_driver(orch_getenv_fn env, struct orch_vars *ret, struct err *e)
 {
 	static const char *const names[] = { "OPENSHELL_SANDBOX_UID", "OPENSHELL_SANDBOX_GID",
-		"OPENSHELL_OCI_IMAGE_USER" };
+		"OPENSHELL_OCI_IMAGE_USER", "OPENSHELL_PROVIDER_SPIFFE_WORKLOAD_API_SOCKET" };
 
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
 		const char *value = env(names[i]);

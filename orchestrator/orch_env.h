@@ -26,7 +26,8 @@ struct orch_invoker { /* who ran sudo(8) */
 	uint32_t uid, gid;
 };
 
-/* The names of driver identity (spec/orchestrator 2.2) that are set. */
+/* What the process leaf must know of the driver: identity (spec/orchestrator 2.2), and the socket
+ * that must be hidden from the workload (spec/process 7.8). */
 int orch_env_driver(orch_getenv_fn env, struct orch_vars *ret, struct err *e);
 /* environ is NAME=VALUE words, NULL-terminated; asked is --env. */
 int orch_env_base(

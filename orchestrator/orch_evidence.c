@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "core_cleanup.h"
+#include "core_failure.h"
 #include "core_fd.h"
 #include "orch_evidence.h"
 #include "orch_limits.h"
@@ -39,8 +40,21 @@ int orch_evidence_check(const Openshell__Ipc__ProcConfirmed *c, struct err *e)
 	return 0;
 }
 
+static bool is_tolerated(const struct orch_enforced *x, enum failure_kind kind)
+{
+	return x->tolerated & FAILURE_BIT(kind);
+}
+
 static void add_network(const struct orch_enforced *x, struct text *t)
 {
+	if (is_tolerated(x, FAILURE_NETWORK_NAMESPACE)) {
+		text_addf(t,
+			", network NOT separated: egress is cooperative only (proxy %s:%u for "
+			"programs that honour it%s)",
+			x->proxy_address, x->proxy_port,
+			x->identity_relaxed ? "; callers NOT identified" : "");
+		return;
+	}
 	text_addf(t, ", network %s", x->veth ? "veth" : "sealed");
 	if (x->veth && x->workload_address && *x->workload_address)
 		text_addf(t, " at %s", x->workload_address);
@@ -51,15 +65,25 @@ static void add_network(const struct orch_enforced *x, struct text *t)
 
 void orch_evidence_line(const struct orch_enforced *x, struct text *ret)
 {
+	char kinds[FAILURE_NAMES_MAX];
+
 	text_add(ret, "enforcing: user ");
 	text_add_quoted(ret, x->user, strlen(x->user), 64);
-	text_addf(ret, " (uid %u, gid %u)", x->uid, x->gid);
+	text_addf(ret, " (uid %u, gid %u%s)", x->uid, x->gid,
+		x->rootless ? "; unchanged, as it was started without root" : "");
 	add_network(x, ret);
 	if (x->landlock_abi)
 		text_addf(ret, ", files landlock ABI %u (%u paths)", x->landlock_abi, x->n_paths);
 	else
 		text_add(ret, ", files NOT restricted (no landlock)");
-	text_add(ret, ", system calls filtered, capabilities none; policy ");
+	text_add(ret,
+		is_tolerated(x, FAILURE_WORKLOAD_SECCOMP) ? ", system calls NOT filtered"
+							  : ", system calls filtered");
+	text_add(ret, ", capabilities none");
+	if (x->tolerated)
+		text_addf(ret, "; refused by the host and delegated to it: %s",
+			failure_write_kinds(x->tolerated, kinds));
+	text_add(ret, "; policy ");
 	text_add_quoted(ret, x->policy, strlen(x->policy), 512);
 	text_addf(ret, " (generation %llu)", (unsigned long long) x->generation);
 }
@@ -93,25 +117,27 @@ static bool is_value(const char *value, const char *want)
 		value[n + 1] == '\n';
 }
 
-int orch_evidence_status(const char *text, size_t len, uint32_t uid, uint32_t gid, struct err *e)
+int orch_evidence_status(
+	const char *text, size_t len, const struct orch_expected *want, struct err *e)
 {
-	static const char *const sets[] = { "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb" };
+	static const char *const sets[] = { "CapInh", "CapPrm", "CapEff", "CapAmb", "CapBnd" };
+	size_t n = sizeof sets / sizeof sets[0] - (want->rootless ? 1 : 0);
 
 	if (strlen(text) != len)
 		return err_set(e, EBADMSG, "its status in /proc holds a NUL");
-	if (!are_ids(member(text, "Uid"), uid) || !are_ids(member(text, "Gid"), gid))
-		return err_set(e, EPERM, "it does not run as uid %u, gid %u", uid, gid);
-	for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++)
+	if (!are_ids(member(text, "Uid"), want->uid) || !are_ids(member(text, "Gid"), want->gid))
+		return err_set(e, EPERM, "it does not run as uid %u, gid %u", want->uid, want->gid);
+	for (size_t i = 0; i < n; i++)
 		if (!is_value(member(text, sets[i]), "0000000000000000"))
 			return err_set(e, EPERM, "it kept capabilities (%s)", sets[i]);
 	if (!is_value(member(text, "NoNewPrivs"), "1"))
 		return err_set(e, EPERM, "it may still gain privileges by execve");
-	if (!is_value(member(text, "Seccomp"), "2"))
+	if (!want->unfiltered && !is_value(member(text, "Seccomp"), "2"))
 		return err_set(e, EPERM, "its system calls are not filtered");
 	return 0;
 }
 
-int orch_evidence_network(pid_t pid, uint32_t uid, uint32_t gid, struct err *e)
+int orch_evidence_network(pid_t pid, const struct orch_expected *want, struct err *e)
 {
 	AUTO_FREE char *text = NULL;
 	AUTO_CLOSE int fd = -1;
@@ -123,7 +149,7 @@ int orch_evidence_network(pid_t pid, uint32_t uid, uint32_t gid, struct err *e)
 	if (fd < 0)
 		return err_set(e, errno, "%s: %s", path, strerror(errno));
 	if (fd_read_all(fd, STATUS_BYTES, &text, &len, e) < 0 ||
-		orch_evidence_status(text, len, uid, gid, e) < 0)
+		orch_evidence_status(text, len, want, e) < 0)
 		return err_wrap(e, "it is not confined");
 	return 0;
 }

@@ -20,6 +20,8 @@ struct orch_enforced {
 	const char *user;
 	uint32_t uid, gid;
 	bool veth, loopback_deny, identity_relaxed;
+	bool rootless;	    /* the user is who started it */
+	uint32_t tolerated; /* mask of enum failure_kind: what the host refused */
 	const char *proxy_address;
 	uint16_t proxy_port;
 	const char *workload_address; /* veth; may be "" */
@@ -30,7 +32,14 @@ struct orch_enforced {
 
 void orch_evidence_line(const struct orch_enforced *x, struct text *ret);
 
+struct orch_expected { /* of the network leaf */
+	uint32_t uid, gid;
+	bool unfiltered; /* a host that refuses filters was tolerated */
+	bool rootless;	 /* nobody could empty its bounding set; no_new_privs closes that way */
+};
+
 /* text of /proc/PID/status: every id is uid and gid, no capability in any set, no_new_privs, a
  * seccomp filter.  Pure. */
-int orch_evidence_status(const char *text, size_t len, uint32_t uid, uint32_t gid, struct err *e);
-int orch_evidence_network(pid_t pid, uint32_t uid, uint32_t gid, struct err *e);
+int orch_evidence_status(
+	const char *text, size_t len, const struct orch_expected *want, struct err *e);
+int orch_evidence_network(pid_t pid, const struct orch_expected *want, struct err *e);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "core_failure.h"
 #include "core_fd.h"
 #include "core_text.h"
 #include "orch_options.h"
@@ -86,6 +87,14 @@ static int set_loopback(
 	return 0;
 }
 
+static int set_delegate(
+	struct orch_options *o, const struct row *r, const char *value, struct err *e)
+{
+	if (failure_parse_kinds(value, &o->delegated, e) < 0)
+		return err_wrap(e, "--%s", r->name);
+	return 0;
+}
+
 static int set_interactive(
 	struct orch_options *o, const struct row *r, const char *value, struct err *e)
 {
@@ -93,6 +102,15 @@ static int set_interactive(
 	(void) value;
 	(void) e;
 	o->interactive = true;
+	return 0;
+}
+
+static int set_skill(struct orch_options *o, const struct row *r, const char *value, struct err *e)
+{
+	(void) r;
+	(void) value;
+	(void) e;
+	o->skill = true;
 	return 0;
 }
 
@@ -214,6 +232,11 @@ static const struct row rows[] = {
 		"sealed: loopback only (default); veth: reachable from the host" },
 	{ "loopback", 0, VALUE_ONE, NULL, set_loopback, 0, "allow|deny",
 		"deny: the command may reach nothing on loopback but the proxy" },
+	{ "delegate", 0, VALUE_ONE, NULL, set_delegate, 0, "KIND,...",
+		"tolerate that the host refuses network-namespace, supervisor-seccomp or "
+		"workload-seccomp" },
+	{ "install-skill", 0, VALUE_NONE, NULL, set_skill, 0, "",
+		"write a page for the agent below /etc/openshell/skills: what refusals mean" },
 	{ "env", 0, VALUE_ONE, NULL, add_env, 0, "NAME[=VALUE]",
 		"pass a variable to the command (may be repeated)" },
 	{ "credentials", 0, VALUE_ONE, NULL, set_text, AT(credentials), "FILE",
@@ -389,18 +412,14 @@ static int check_topology(orch_getenv_fn env, struct err *e)
 				"whole boundary here",
 				names[i], v);
 	}
-	v = env("OPENSHELL_PROVIDER_SPIFFE_WORKLOAD_API_SOCKET");
-	if (v && *v) /* ignoring it would leave the socket in the workload's reach */
-		return err_set(e, ENOTSUP,
-			"OPENSHELL_PROVIDER_SPIFFE_WORKLOAD_API_SOCKET: workload identities are "
-			"not built yet; unset it and keep that socket out of the sandbox");
 	return 0;
 }
 
-/* First words that the reference program takes for itself (spec/orchestrator 1.1). */
+/* First words that the reference program takes for itself (spec/orchestrator 1.1), and that
+ * orch_main.c has not taken already. */
 static int check_subcommand(int argc, char **argv, struct err *e)
 {
-	static const char *const names[] = { "copy-self", "debug-rpc", "validate-workspace" };
+	static const char *const names[] = { "debug-rpc" };
 
 	for (size_t i = 0; argc > 1 && i < sizeof names / sizeof *names; i++)
 		if (strcmp(argv[1], names[i]) == 0)

@@ -26,6 +26,8 @@ struct orch_options {
 	const char *log_file;
 	const char *upstream_ca; /* NULL: the system's trusted certificates alone */
 	uint64_t timeout_s;	 /* 0: none */
+	bool skill;		 /* write the agent's page about the sandbox */
+	uint32_t delegated;	 /* mask of enum failure_kind (core_failure.h) */
 	enum orch_link link;
 	enum log_level log_level;
 	uint32_t proxy_uid, proxy_gid;

@@ -9,14 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "core_channel.h"
+#include "core_failure.h"
 #include "orch_run_state.h"
 #include "orch_terminal.h"
 
 #define PROXY_PORT 3128
 #define CONTRACT_VERSION 1
-#ifndef OPENSHELL_LIBEXEC
-#define OPENSHELL_LIBEXEC "/usr/local/libexec/openshell"
-#endif
 
 static const char *get_env(const char *name)
 {
@@ -59,6 +57,11 @@ static int make_tag(struct orch_run *r, struct err *e)
 
 static int choose_workdir(struct orch_run *r, struct err *e)
 {
+	/* An image's workspace may have to be made first: the process leaf judges it. */
+	if (getenv("OPENSHELL_OCI_IMAGE_USER") && *getenv("OPENSHELL_OCI_IMAGE_USER")) {
+		r->workdir = strdup(r->o->workdir ? r->o->workdir : "");
+		return r->workdir ? 0 : err_set(e, ENOMEM, "workdir");
+	}
 	r->workdir = realpath(r->o->workdir ? r->o->workdir : ".", NULL);
 	return r->workdir ? 0
 			  : err_set(e, errno, "workdir %s: %s", r->o->workdir ? r->o->workdir : ".",
@@ -198,6 +201,7 @@ static int plan(struct orch_run *r, const struct orch_invoker *invoker, struct e
 	r->attach.backend = (char *) "process";
 	r->attach.contract = CONTRACT_VERSION;
 	r->attach.loopback_deny = r->o->loopback_deny;
+	r->attach.delegated = r->o->delegated;
 	if (r->o->sandbox_id)
 		r->claim.sandbox_id = (char *) (uintptr_t) r->o->sandbox_id;
 	r->claim.workdir = r->workdir;
@@ -210,6 +214,7 @@ static int plan(struct orch_run *r, const struct orch_invoker *invoker, struct e
 	r->claim.invoker_uid = invoker->uid;
 	r->claim.invoker_gid = invoker->gid;
 	r->claim.require_pid_limit = r->o->require_pid_limit;
+	r->claim.skill = r->o->skill;
 	if (r->o->tty && getenv("TERM"))
 		r->bind.term = getenv("TERM");
 	r->start.rows = size.rows;
@@ -244,6 +249,7 @@ static void on_attached(
 
 	r->netns = TAKE_FD(*netns);
 	r->lent.listener = TAKE_FD(*listener);
+	r->enforced.rootless = a->rootless;
 	(void) snprintf(r->proxy_address, sizeof r->proxy_address, "%s", a->proxy_address);
 	(void) snprintf(r->workload_address, sizeof r->workload_address, "%s", a->workload_address);
 	r->lent.proxy_address = r->proxy_address;
@@ -290,7 +296,11 @@ static void on_bound(void *owner)
 
 static int on_confirmed(void *owner, const Openshell__Ipc__ProcConfirmed *c, struct err *e)
 {
-	(void) owner;
+	struct orch_run *r = owner;
+
+	r->enforced.tolerated = c->tolerated;
+	if (c->tolerated & ~r->o->delegated)
+		return err_set(e, EPROTO, "the process leaf tolerates what was not delegated");
 	return orch_evidence_check(c, e);
 }
 
@@ -393,7 +403,11 @@ static const struct orch_process_calls process_calls = { .attached = on_attached
 static int spawn_network(void *owner, pid_t *ret_pid, int *ret_fd, struct err *e)
 {
 	struct orch_run *r = owner;
-	struct orch_program p = { r->network_path, { r->proxy_uid, r->proxy_gid } };
+	char delegated[FAILURE_NAMES_MAX];
+	struct orch_program p = { r->network_path,
+		{ r->proxy_uid, r->proxy_gid,
+			r->o->delegated ? failure_write_kinds(r->o->delegated, delegated)
+					: NULL } };
 
 	return orch_spawn_leaf(&p, r->o->log_level, ret_pid, ret_fd, e);
 }
@@ -425,7 +439,7 @@ static int verify_network(void *owner, pid_t pid, struct err *e)
 {
 	struct orch_run *r = owner;
 
-	return orch_evidence_network(pid, r->o->proxy_uid, r->o->proxy_gid, e);
+	return orch_evidence_network(pid, &r->proxy, e);
 }
 
 static void on_policy(void *owner, uint64_t generation, bool loaded, const char *text)
@@ -458,7 +472,7 @@ static const struct orch_network_calls network_calls = { .spawn = spawn_network,
 
 static int start_leaves(struct orch_run *r, struct err *e)
 {
-	struct orch_program p = { r->process_path, { NULL, NULL } };
+	struct orch_program p = { r->process_path, { NULL } };
 	int fd, pair[2];
 
 	if (channel_pair(pair, e) < 0)
@@ -470,6 +484,19 @@ static int start_leaves(struct orch_run *r, struct err *e)
 		orch_network_new(r->loop, &r->lent, &network_calls, r, &r->network, e) < 0)
 		return -e->code;
 	return orch_process_go(r->process, e);
+}
+
+/* Without root there is one user to be. */
+static void choose_proxy_user(struct orch_run *r)
+{
+	bool root = geteuid() == 0;
+
+	r->proxy.uid = root ? r->o->proxy_uid : geteuid();
+	r->proxy.gid = root ? r->o->proxy_gid : getegid();
+	r->proxy.rootless = !root;
+	r->proxy.unfiltered = r->o->delegated & FAILURE_BIT(FAILURE_SUPERVISOR_SECCOMP);
+	(void) snprintf(r->proxy_uid, sizeof r->proxy_uid, "%u", r->proxy.uid);
+	(void) snprintf(r->proxy_gid, sizeof r->proxy_gid, "%u", r->proxy.gid);
 }
 
 static int make_events(struct orch_run *r, struct err *e)
@@ -487,11 +514,11 @@ int orch_run_prepare(struct orch_run *r, struct err *e)
 	struct orch_invoker invoker = { 0 };
 	int code;
 
-	(void) snprintf(r->proxy_uid, sizeof r->proxy_uid, "%u", r->o->proxy_uid);
-	(void) snprintf(r->proxy_gid, sizeof r->proxy_gid, "%u", r->o->proxy_gid);
+	choose_proxy_user(r);
 	r->lent.identity_required = r->o->identity_required;
 	r->lent.report_activity = r->o->log_level >= LOG_LEVEL_INFO || r->o->log_file;
-	if ((code = make_events(r, e)) < 0 || (code = orch_env_invoker(get_env, &invoker, e)) < 0 ||
+	if ((code = make_events(r, e)) < 0 ||
+		(code = geteuid() == 0 ? orch_env_invoker(get_env, &invoker, e) : 0) < 0 ||
 		(code = find_leaves(r, e)) < 0 || (code = make_tag(r, e)) < 0 ||
 		(code = choose_workdir(r, e)) < 0 || (code = load_policy(r, &invoker, e)) < 0 ||
 		(code = orch_run_read_names(r, e)) < 0 ||

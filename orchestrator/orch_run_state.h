@@ -44,6 +44,7 @@ struct orch_run {
 	struct orch_network *network;
 	struct orch_network_lent lent;
 	char *process_path, *network_path;
+	struct orch_expected proxy; /* what the network leaf runs as */
 	char proxy_uid[16], proxy_gid[16];
 
 	/* the plan, and the storage behind it */

@@ -61,6 +61,15 @@ static int beside(const char *self, const char *name, char *ret, size_t size)
 	return n > 0 && (size_t) n < size ? 0 : -ENAMETOOLONG;
 }
 
+/* Next to our executable, as copy-self leaves it. */
+static int with(const char *self, const char *name, char *ret, size_t size)
+{
+	const char *slash = strrchr(self, '/');
+	int n = slash ? snprintf(ret, size, "%.*s/%s", (int) (slash - self), self, name) : -1;
+
+	return n > 0 && (size_t) n < size ? 0 : -ENAMETOOLONG;
+}
+
 static int in_dir(const char *dir, const char *name, char *ret, size_t size)
 {
 	int n = snprintf(ret, size, "%s/%s", dir, name);
@@ -91,10 +100,13 @@ int orch_spawn_find(const struct orch_places *p, const char *name, char **ret, s
 	}
 	if (beside(p->self, name, path, sizeof path) == 0 && access(path, F_OK) == 0)
 		return take(path, p, ret, e);
+	if (with(p->self, name, path, sizeof path) == 0 && access(path, F_OK) == 0)
+		return take(path, p, ret, e);
 	if (in_dir(p->libexec, name, path, sizeof path) == 0 && access(path, F_OK) == 0)
 		return take(path, p, ret, e);
 	return err_set(e, ENOENT,
-		"%s is neither beside %s, as a build leaves it, nor in %s; install it or give its "
+		"%s is neither beside %s, as a build or copy-self leaves it, nor in %s; install it "
+		"or give its "
 		"folder with --leaf-dir",
 		name, p->self, p->libexec);
 }

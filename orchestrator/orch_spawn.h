@@ -10,6 +10,9 @@
 #include "core_err.h"
 #include "core_log.h"
 
+#ifndef OPENSHELL_LIBEXEC
+#define OPENSHELL_LIBEXEC "/usr/local/libexec/openshell"
+#endif
 #define ORCH_LEAF_PROCESS "openshell-supervisor-process"
 #define ORCH_LEAF_NETWORK "openshell-supervisor-network"
 
@@ -26,7 +29,7 @@ int orch_spawn_self(char **ret, struct err *e);
  * its owner only: whoever could write it could become root.  *ret is malloc'd. */
 int orch_spawn_find(const struct orch_places *p, const char *name, char **ret, struct err *e);
 
-#define ORCH_LEAF_ARGS_MAX 2
+#define ORCH_LEAF_ARGS_MAX 3
 
 struct orch_program {
 	const char *path;		      /* with a folder */

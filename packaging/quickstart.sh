@@ -2,8 +2,9 @@
 # quickstart.sh [-- CMD...] - install what is missing, build, and run the main job.
 #
 # Without arguments: a short demonstration, offline, that shows its policy.  With "-- CMD...": runs
-# CMD in the current directory under the embedded default policy.  Needs root for the sandbox (it
-# uses sudo when you are somebody else).
+# CMD in the current directory under the embedded default policy.  As root the command runs as
+# another user; as an ordinary user it keeps yours, and no privilege is needed (only installing
+# what is missing asks for sudo).
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -17,9 +18,6 @@ fi
 ninja -C "$build" orchestrator/openshell-supervisor supervisor-process/openshell-supervisor-process \
     supervisor-network/openshell-supervisor-network >&2
 
-as_root=
-[ "$(id -u)" = 0 ] || as_root=sudo
-
 # The workload runs as you; when you are root without sudo, as the account "sandbox".
 if [ "$(id -u)" = 0 ] && [ -z "${SUDO_UID:-}" ] && ! getent passwd sandbox >/dev/null; then
     echo "making the account 'sandbox' that the workload runs as" >&2
@@ -28,10 +26,10 @@ fi
 
 if [ "${1:-}" = -- ]; then
     shift
-    exec $as_root "$build/orchestrator/openshell-supervisor" --workdir "$PWD" -- "$@"
+    exec "$build/orchestrator/openshell-supervisor" --workdir "$PWD" -- "$@"
 fi
 if [ $# -gt 0 ]; then
     echo "usage: quickstart.sh [-- CMD...]" >&2
     exit 2
 fi
-exec $as_root "$here/packaging/demo.sh" "$build"
+exec "$here/packaging/demo.sh" "$build"

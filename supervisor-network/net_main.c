@@ -4,7 +4,10 @@
  * reads its first foreign byte, as a user of its own with no capability, no file
  * and the system calls of net_syscalls.c.
  *
- *     openshell-supervisor-network UID GID
+ *     openshell-supervisor-network UID GID [DELEGATED]
+ *
+ * Without root it is its caller's user already.  DELEGATED: refusals of the host
+ * that are tolerated (core_failure.h); of its own steps that is the filter.
  */
 #include <errno.h>
 #include <signal.h>
@@ -14,6 +17,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 #include "core_confine.h"
+#include "core_failure.h"
 #include "core_fd.h"
 #include "core_log.h"
 #include "core_loop.h"
@@ -44,7 +48,9 @@ static void raise_limits(void)
 
 static int confine(uint32_t uid, uint32_t gid, struct err *e)
 {
-	struct confine_identity id = { .uid = uid, .gid = gid, .groups = { gid }, .n_groups = 1 };
+	struct confine_identity id = {
+		.uid = uid, .gid = gid, .groups = { gid }, .n_groups = 1, .keep_ids = geteuid() != 0
+	};
 	struct err why = { 0 };
 	int r;
 
@@ -72,6 +78,12 @@ static int setup_tls(struct err *e)
 	return r;
 }
 
+static bool is_delegated(void *owner, enum failure_kind kind, int code)
+{
+	(void) code;
+	return *(const uint32_t *) owner & FAILURE_BIT(kind);
+}
+
 static int run(uint32_t uid, uint32_t gid, struct err *e)
 {
 	AUTO(loop_free) struct loop *loop = NULL;
@@ -93,13 +105,16 @@ static int run(uint32_t uid, uint32_t gid, struct err *e)
 
 int main(int argc, char **argv)
 {
+	static uint32_t delegated;
 	uint64_t uid = 0, gid = 0;
 	struct err e = { 0 };
 
 	log_open("openshell-supervisor-network");
-	if (argc != 3 || text_to_u64(argv[1], strlen(argv[1]), 1, UID_LAST, &uid) < 0 ||
+	if (argc < 3 || argc > 4 || text_to_u64(argv[1], strlen(argv[1]), 1, UID_LAST, &uid) < 0 ||
 		text_to_u64(argv[2], strlen(argv[2]), 1, UID_LAST, &gid) < 0)
 		(void) err_set(
 			&e, EINVAL, "takes a uid and a gid; start it through openshell-supervisor");
+	else if (failure_set_handler(is_delegated, &delegated, &e) == 0 && argc == 4)
+		(void) failure_parse_kinds(argv[3], &delegated, &e);
 	return e.code || run((uint32_t) uid, (uint32_t) gid, &e) < 0 ? log_fatal(&e) : EXIT_SUCCESS;
 }

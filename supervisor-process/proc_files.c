@@ -216,7 +216,7 @@ static int probe_write(int dir, const char *path, struct err *e)
 		path, (unsigned) getuid(), strerror(errno));
 }
 
-static int use_workspace(const char *path, struct err *e)
+int proc_files_use(const char *path, struct err *e)
 {
 	AUTO_CLOSE int fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	char part[NAME_MAX + 1];
@@ -236,7 +236,7 @@ static int use_workspace(const char *path, struct err *e)
 
 int proc_files_validate(const char *path, const struct confine_identity *id, struct err *e)
 {
-	return try_as(id, use_workspace, path, e);
+	return try_as(id, proc_files_use, path, e);
 }
 
 /* ---- made by root ---- */

@@ -25,6 +25,8 @@ int proc_files_workdir(const char *path, const struct confine_identity *id, stru
  * "/".  The managed one is made and given; another must be writable already. */
 int proc_files_image_workdir(
 	const char *asked, const struct confine_identity *id, const char **ret, struct err *e);
+/* Can the caller itself enter and write it?  No link on the way. */
+int proc_files_use(const char *path, struct err *e);
 /* Its two halves. */
 int proc_files_managed(const char *path, const struct confine_identity *id, struct err *e);
 int proc_files_validate(const char *path, const struct confine_identity *id, struct err *e);

@@ -152,13 +152,14 @@ static int on_ID_ASK(void *owner, const struct channel_msg *m, int *fds, struct 
 		return -e->code;
 	ask = (Openshell__Ipc__IdAsk *) base;
 	if (ask->peer.len != 16 || ask->local.len != 16 || ask->peer_port > UINT16_MAX ||
-		ask->local_port > UINT16_MAX) {
+		ask->local_port > UINT16_MAX || ask->kind > IDENTITY_UDP) {
 		r = err_set(e, EBADMSG, "malformed");
 	} else {
 		struct identity_question *q = &w->questions[w->n_asked];
 
 		(void) memcpy(q->peer.b, ask->peer.data, 16);
 		(void) memcpy(q->local.b, ask->local.data, 16);
+		q->kind = (enum identity_socket) ask->kind;
 		q->peer_port = (uint16_t) ask->peer_port;
 		q->local_port = (uint16_t) ask->local_port;
 		w->asked[w->n_asked++] = (struct asked){ p, m->request };
@@ -292,7 +293,8 @@ static void on_control(void *owner, int fd, unsigned ready)
 
 static int confine(struct err *e)
 {
-	struct confine_identity id = { .keep_caps = WORKER_CAPS, .keep_uid = true };
+	struct confine_identity id = { .keep_caps = WORKER_CAPS & confine_caps_permitted(),
+		.keep_uid = true };
 
 	if (confine_harden(e) < 0 || confine_drop(&id, e) < 0)
 		return -e->code;
@@ -314,7 +316,11 @@ static int serve(struct worker *w, struct err *e)
 		(r = identity_finder_new(WORKER_NETNS_FD, proc_fd, &w->finder, e)) < 0 ||
 		(r = loop_timer_new(w->loop, answer_all, w, &w->soon, e)) < 0 ||
 		(r = loop_io_new(w->loop, WORKER_CONTROL_FD, on_control, w, &w->control, e)) < 0 ||
-		(r = loop_io_watch(w->control, LOOP_READ)) < 0 || (r = confine(e)) < 0)
+		(r = loop_io_watch(w->control, LOOP_READ)) < 0)
+		return r;
+	if (geteuid() != 0)
+		identity_finder_share_root(w->finder);
+	if ((r = confine(e)) < 0)
 		return r;
 	return loop_run(w->loop, e);
 }

@@ -12,7 +12,50 @@
 
 #define PASS_PAUSE_NS 500000 /* lets killed processes become zombies before the next pass */
 
-static size_t list(int proc_fd, pid_t *pids, pid_t keep)
+/* As the workload's own user, in a child.  Its exit status is the first errno that was met. */
+static int signal_as(
+	const struct confine_identity *id, const pid_t *targets, size_t n, const int signals[2])
+{
+	pid_t pid = fork();
+	int status, code = 0;
+
+	if (pid == 0) {
+		struct err e = { 0 };
+
+		if (confine_drop(id, &e) < 0)
+			_exit(e.code);
+		for (int s = 0; s < 2; s++)
+			for (size_t i = 0; signals[s] && i < n; i++)
+				if (kill(targets[i], signals[s]) < 0 && !code)
+					code = errno;
+		_exit(code);
+	}
+	if (pid < 0)
+		return -errno;
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -ESRCH;
+}
+
+int proc_kill(const struct proc_killer *k, pid_t target, int signo)
+{
+	if (kill(target, signo) == 0)
+		return 0;
+	if (errno != EPERM || !k->workload)
+		return -errno;
+	return signal_as(k->workload, &target, 1, (int[]){ signo, 0 });
+}
+
+static bool is_kept(const struct proc_killer *k, pid_t pid)
+{
+	for (size_t i = 0; i < PROC_KILL_KEEP_MAX; i++)
+		if (k->keep[i] == pid)
+			return true;
+	return false;
+}
+
+static size_t list(int proc_fd, pid_t *pids, const struct proc_killer *k)
 {
 	struct err ignored = { 0 };
 	size_t n = 0, next = 0;
@@ -24,12 +67,24 @@ static size_t list(int proc_fd, pid_t *pids, pid_t keep)
 		size_t end = n + (got > 0 ? (size_t) got : 0);
 
 		for (size_t i = n; i < end; i++)
-			if (pids[i] != keep)
+			if (!is_kept(k, pids[i]))
 				pids[n++] = pids[i];
 		if (next >= n)
 			return n;
 		at = pids[next++];
 	}
+}
+
+static void stop_and_kill(const struct proc_killer *k, const pid_t *pids, size_t n)
+{
+	bool refused = false;
+
+	for (size_t i = 0; i < n; i++)
+		refused |= kill(pids[i], SIGSTOP) < 0 && errno == EPERM;
+	for (size_t i = 0; i < n; i++)
+		(void) kill(pids[i], SIGKILL);
+	if (refused && k->workload)
+		(void) signal_as(k->workload, pids, n, (int[]){ SIGSTOP, SIGKILL });
 }
 
 /* Children that have ended; false when there is nobody left but keep. */
@@ -47,7 +102,7 @@ static bool reap(void)
 	}
 }
 
-int proc_kill_all(pid_t keep, struct err *e)
+int proc_kill_all(const struct proc_killer *k, struct err *e)
 {
 	AUTO_CLOSE int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	AUTO_FREE pid_t *pids = calloc(PROC_KILL_PIDS_MAX, sizeof *pids);
@@ -60,13 +115,10 @@ int proc_kill_all(pid_t keep, struct err *e)
 
 		if (!reap())
 			return 0;
-		n = list(proc_fd, pids, keep);
+		n = list(proc_fd, pids, k);
 		if (n == 0)
 			return 0;
-		for (size_t i = 0; i < n; i++)
-			(void) kill(pids[i], SIGSTOP);
-		for (size_t i = 0; i < n; i++)
-			(void) kill(pids[i], SIGKILL);
+		stop_and_kill(k, pids, n);
 		(void) nanosleep(&pause, NULL);
 	}
 	return err_set(e, ETIME, "some processes of the workload could not be ended");

@@ -7,7 +7,7 @@
 #include "core_event.h"
 #include "core_log.h"
 #include "ipc_common.pb-c.h"
-#include "proc_kill.h"
+#include "proc_fence.h"
 #include "proc_leaf_state.h"
 
 static void log_err(const struct err *e)
@@ -33,17 +33,33 @@ int proc_leaf_answer(struct proc_leaf *p, const struct channel_msg *m, uint16_t 
 	return channel_send(p->up, number, m ? m->request : 0, answer, e);
 }
 
-void proc_leaf_notice(struct proc_leaf *p, const char *stage, const char *text, bool high)
+void proc_leaf_notice(struct proc_leaf *p, const char *stage, const char *text,
+	Openshell__Event__Severity severity)
 {
 	struct event ev;
 	struct err e = { 0 };
 
-	event_init(&ev, OPENSHELL__EVENT__KIND__NOTICE,
-		high ? OPENSHELL__EVENT__SEVERITY__HIGH : OPENSHELL__EVENT__SEVERITY__MEDIUM);
+	event_init(&ev, OPENSHELL__EVENT__KIND__NOTICE, severity);
 	ev.msg.stage = event_text(&ev, stage);
 	ev.msg.message = event_text(&ev, text);
 	if (channel_send(p->up, PROC_EVENT, 0, &ev.msg.base, &e) < 0)
 		log_err(&e);
+}
+
+void proc_leaf_tolerate(struct proc_leaf *p, enum failure_kind kind, int code)
+{
+	static const char *const meaning[] = {
+		"egress is cooperative only: programs that ignore the proxy variables are not held",
+		"the supervisor's own system calls are not filtered",
+		"the workload's system calls are not filtered",
+	};
+	char text[256];
+
+	p->tolerated |= FAILURE_BIT(kind);
+	(void) snprintf(text, sizeof text,
+		"the host refuses %s (%s, errno %d), which is delegated to it; %s",
+		failure_kind_name(kind), strerror(code), code, meaning[kind]);
+	proc_leaf_notice(p, "delegated", text, OPENSHELL__EVENT__SEVERITY__HIGH);
 }
 
 /* A request that fails is answered with PROC_FAILED; the channel goes on, so that the reason
@@ -90,7 +106,8 @@ static int on_PROC_ATTACH(void *owner, const struct channel_msg *m, int *fds, st
 	protobuf_c_message_free_unpacked(base, NULL);
 	if (r < 0)
 		return finish(p, "attach", r, e);
-	answer.proxy_address = (char *) PROC_PROXY_ADDRESS;
+	answer.proxy_address = (char *) (uintptr_t) p->netns.proxy_address;
+	answer.rootless = p->rootless;
 	answer.proxy_port = p->proxy_port;
 	answer.host_interface = p->netns.host_link;
 	answer.workload_address = p->netns.workload_address;
@@ -229,15 +246,16 @@ static int on_PROC_IDENTITY(void *owner, const struct channel_msg *m, int *fds, 
 	(void) m;
 	(void) e;
 	if (!p->worker || proc_worker_add(p->worker, fds[0], &why) < 0)
-		proc_leaf_notice(
-			p, "identity", "the identity worker is gone; egress stays closed", true);
+		proc_leaf_notice(p, "identity", "the identity worker is gone; egress stays closed",
+			OPENSHELL__EVENT__SEVERITY__HIGH);
 	return 0;
 }
 
 static int on_PROC_STOP(void *owner, const struct channel_msg *m, int *fds, struct err *e)
 {
 	struct proc_leaf *p = owner;
-	int r = proc_kill_all(p->worker ? proc_worker_pid(p->worker) : 0, e);
+	struct proc_killer k = proc_leaf_killer(p);
+	int r = proc_kill_all(&k, e);
 
 	(void) fds;
 	if (r < 0)
@@ -275,8 +293,8 @@ int proc_leaf_new(struct loop *l, struct proc_leaf **ret, struct err *e)
 		return err_set(e, ENOMEM, "process leaf");
 	p->loop = l;
 	p->state = PROC_NEW;
-	p->netns.fd = p->netns.home = -1;
-	p->probe_fd = -1;
+	p->netns.fd = p->netns.home = p->netns.lease = -1;
+	p->probe_fd = p->host_sockets = -1;
 	p->main = (struct proc_child){ 0, -1, -1 };
 	if (loop_signal_new(l, SIGCHLD, on_sigchld, p, &p->sigchld, e) < 0)
 		return -e->code;
@@ -300,22 +318,29 @@ int proc_leaf_open(struct proc_leaf *p, int take_fd, struct err *e)
 
 void proc_leaf_free(struct proc_leaf *p)
 {
+	struct proc_killer k = { 0 };
 	struct err e = { 0 };
 
 	if (!p)
 		return;
+	if (p->claim)
+		k.workload = &p->user.identity;
+	proc_monitor_free(p->monitor);
 	proc_worker_free(p->worker);
-	/* The worker has no more channel and ends too; nobody is kept. */
-	if (proc_kill_all(0, &e) < 0)
+	/* These two have no more channel and end too; nobody is kept. */
+	if (proc_kill_all(&k, &e) < 0)
 		log_err(&e);
 	proc_netns_done(&p->netns);
+	proc_fence_host_free(p->host_fence);
 	channel_free(p->up);
 	loop_signal_free(p->sigchld);
 	loop_io_free(p->probe_io);
 	loop_timer_free(p->probe_timer);
 	loop_io_free(p->failure_io);
 	loop_timer_free(p->grace);
+	loop_timer_free(p->flush);
 	core_closep(&p->probe_fd);
+	core_closep(&p->host_sockets);
 	proc_child_done(&p->main);
 	proc_paths_done(&p->paths);
 	proc_env_done(&p->env);

@@ -11,7 +11,6 @@
 #include <termios.h>
 #include <unistd.h>
 #include "core_log.h"
-#include "proc_kill.h"
 #include "proc_leaf_state.h"
 
 #define CAP(x) (1ull << CAP_##x)
@@ -23,13 +22,43 @@
 /* The last step before the first untrusted process. */
 static int confine_leaf(struct proc_leaf *p, struct err *e)
 {
-	struct confine_identity id = { .keep_caps = LEAF_CAPS, .keep_uid = true };
+	/* A runtime may have taken some of them away (Podman: KILL, GAP-2). */
+	struct confine_identity id = { .keep_caps = LEAF_CAPS & confine_caps_permitted(),
+		.keep_uid = true };
 	int r;
 
 	if (confine_drop(&id, e) < 0)
 		return err_wrap(e, "confine the process leaf");
 	r = confine_filter_install(p->prelude);
-	return r < 0 ? err_set(e, -r, "install the supervisor's system call filter") : 0;
+	if (r < 0 && failure_is_tolerated(FAILURE_SUPERVISOR_SECCOMP, -r)) {
+		proc_leaf_tolerate(p, FAILURE_SUPERVISOR_SECCOMP, -r);
+		return 0;
+	}
+	return r < 0 ? err_set(e, -r,
+			       "install the supervisor's system call filter: %s; --delegate "
+			       "supervisor-seccomp goes on without, where the host filters",
+			       strerror(-r))
+		     : 0;
+}
+
+static void on_probe(void *owner, int fd, unsigned ready);
+static void on_probe_late(void *owner);
+
+static int start_probe(struct proc_leaf *p, struct err *e)
+{
+	const Openshell__Sandbox__V1__FilesystemPolicy *f = policy_message(p->policy)->filesystem;
+	struct proc_probe_input in = { &p->restrictions, p->proxy_port, false };
+
+	for (size_t i = 0; f && i < f->n_read_only; i++)
+		in.everything_readable |= strcmp(f->read_only[i], "/") == 0;
+	if (proc_probe_start(&in, &p->probe, &p->probe_fd, e) < 0 ||
+		(!p->probe_timer &&
+			loop_timer_new(p->loop, on_probe_late, p, &p->probe_timer, e) < 0) ||
+		loop_timer_start(p->probe_timer, PROC_PROBE_MS) < 0 ||
+		loop_io_new(p->loop, p->probe_fd, on_probe, p, &p->probe_io, e) < 0 ||
+		loop_io_watch(p->probe_io, LOOP_READ) < 0)
+		return e->code ? -e->code : err_set(e, EIO, "watch the probe");
+	return 0;
 }
 
 static void end_probe(struct proc_leaf *p)
@@ -57,6 +86,7 @@ static void answer_confirm(struct proc_leaf *p)
 	}
 	answer.evidence = list;
 	answer.n_evidence = PROC_CHECK_MAX;
+	answer.tolerated = p->tolerated;
 	p->state = PROC_READY_S;
 	if (proc_leaf_answer(p, NULL, PROC_CONFIRMED, &answer.base, &e) < 0)
 		proc_leaf_fail(p, "confirm", &e);
@@ -84,6 +114,28 @@ static void judge_probe(struct proc_leaf *p)
 	answer_confirm(p);
 }
 
+/* The filter is the last thing that a child installs: what the probe met, the workload would meet.
+ * So here is decided, once, whether children go without (no callback after a fork). */
+static void probe_failed(struct proc_leaf *p, enum proc_stage stage, int code)
+{
+	struct err e = { 0 };
+
+	if (stage == PROC_STAGE_SECCOMP && p->restrictions.filter &&
+		failure_is_tolerated(FAILURE_WORKLOAD_SECCOMP, code)) {
+		p->restrictions.filter = NULL;
+		proc_leaf_tolerate(p, FAILURE_WORKLOAD_SECCOMP, code);
+		if (start_probe(p, &e) < 0)
+			proc_leaf_fail(p, "confirm", &e);
+		return;
+	}
+	(void) err_set(&e, code ? code : EPERM, "the boundary can't be entered: %s: %s%s",
+		proc_stage_name(stage), strerror(code),
+		stage == PROC_STAGE_SECCOMP ? "; --delegate workload-seccomp goes on without, "
+					      "where the host filters"
+					    : "");
+	proc_leaf_fail(p, "confirm", &e);
+}
+
 static void on_probe(void *owner, int fd, unsigned ready)
 {
 	struct proc_leaf *p = owner;
@@ -96,12 +148,8 @@ static void on_probe(void *owner, int fd, unsigned ready)
 		return;
 	}
 	if (n == sizeof v && v.check < 0) {
-		struct err e = { 0 };
-
 		end_probe(p);
-		(void) err_set(&e, v.code ? v.code : EPERM, "the boundary can't be entered: %s: %s",
-			proc_stage_name((enum proc_stage) - v.check), strerror(v.code));
-		proc_leaf_fail(p, "confirm", &e);
+		probe_failed(p, (enum proc_stage) - v.check, v.code);
 		return;
 	}
 	judge_probe(p);
@@ -117,20 +165,11 @@ static void on_probe_late(void *owner)
 
 int proc_leaf_confirm(struct proc_leaf *p, struct err *e)
 {
-	const Openshell__Sandbox__V1__FilesystemPolicy *f = policy_message(p->policy)->filesystem;
-	struct proc_probe_input in = { &p->restrictions, p->proxy_port, false };
-
-	for (size_t i = 0; f && i < f->n_read_only; i++)
-		in.everything_readable |= strcmp(f->read_only[i], "/") == 0;
 	if (p->probe_fd >= 0 || p->n_evidence)
 		return err_set(e, EALREADY, "confirm was asked for twice");
-	if (confine_leaf(p, e) < 0 || proc_probe_start(&in, &p->probe, &p->probe_fd, e) < 0 ||
-		loop_timer_new(p->loop, on_probe_late, p, &p->probe_timer, e) < 0 ||
-		loop_timer_start(p->probe_timer, PROC_PROBE_MS) < 0 ||
-		loop_io_new(p->loop, p->probe_fd, on_probe, p, &p->probe_io, e) < 0 ||
-		loop_io_watch(p->probe_io, LOOP_READ) < 0)
-		return e->code ? -e->code : err_set(e, EIO, "watch the probe");
-	return 0;
+	if (confine_leaf(p, e) < 0)
+		return -e->code;
+	return start_probe(p, e);
 }
 
 static const char *remedy(const struct proc_failure *f)
@@ -256,19 +295,27 @@ static void on_grace_over(void *owner)
 {
 	struct proc_leaf *p = owner;
 
+	struct proc_killer k = proc_leaf_killer(p);
+
 	if (p->main.pid > 0)
-		(void) kill(-p->main.pid, SIGKILL);
+		(void) proc_kill(&k, -p->main.pid, SIGKILL);
 }
 
 void proc_leaf_signal(struct proc_leaf *p, int signo)
 {
+	struct proc_killer k = proc_leaf_killer(p);
 	struct err e = { 0 };
+	int r;
 
 	if (p->main.pid <= 0)
 		return;
 	/* Its session and group are its own since before the hold (setsid). */
-	if (kill(-p->main.pid, signo) < 0 && kill(p->main.pid, signo) < 0 && errno != ESRCH)
-		proc_leaf_notice(p, "signal", "a signal could not be sent to the workload", false);
+	r = proc_kill(&k, -p->main.pid, signo);
+	if (r < 0)
+		r = proc_kill(&k, p->main.pid, signo);
+	if (r < 0 && r != -ESRCH)
+		proc_leaf_notice(p, "signal", "a signal could not be sent to the workload",
+			OPENSHELL__EVENT__SEVERITY__MEDIUM);
 	if (signo != SIGTERM && signo != SIGINT && signo != SIGQUIT && signo != SIGHUP)
 		return;
 	if (!p->grace && loop_timer_new(p->loop, on_grace_over, p, &p->grace, &e) < 0)
@@ -279,7 +326,7 @@ void proc_leaf_signal(struct proc_leaf *p, int signo)
 
 static void main_ended(struct proc_leaf *p, int status)
 {
-	Openshell__Ipc__ProcExited m = OPENSHELL__IPC__PROC_EXITED__INIT;
+	struct proc_killer k = proc_leaf_killer(p);
 	struct err e = { 0 };
 
 	look_at_failure(p);
@@ -287,12 +334,10 @@ static void main_ended(struct proc_leaf *p, int status)
 	if (p->grace)
 		loop_timer_stop(p->grace);
 	/* The end of the main process is the end of the sandbox. */
-	if (proc_kill_all(p->worker ? proc_worker_pid(p->worker) : 0, &e) < 0)
-		proc_leaf_notice(p, "end", e.text, true);
-	m.signalled = WIFSIGNALED(status);
-	m.code = (uint32_t) (WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	if (proc_kill_all(&k, &e) < 0)
+		proc_leaf_notice(p, "end", e.text, OPENSHELL__EVENT__SEVERITY__HIGH);
 	if (p->state == PROC_RUNNING_S || p->state == PROC_HELD)
-		(void) proc_leaf_answer(p, NULL, PROC_EXITED, &m.base, &e);
+		proc_leaf_tell_exit(p, status);
 	p->state = PROC_ENDED;
 }
 
@@ -305,11 +350,13 @@ void proc_leaf_reap(struct proc_leaf *p)
 		if (pid == p->main.pid) {
 			main_ended(p, status);
 		} else if (p->worker && pid == proc_worker_pid(p->worker)) {
-			proc_worker_free(TAKE_PTR(p->worker));
+			proc_leaf_worker_died(p);
 			proc_leaf_notice(p, "identity",
 				"the identity worker died; callers can't be identified, so egress "
 				"is closed until the sandbox is started again",
-				true);
+				OPENSHELL__EVENT__SEVERITY__HIGH);
+		} else if (p->monitor && pid == proc_monitor_pid(p->monitor)) {
+			proc_leaf_monitor_died(p);
 		}
 	}
 }

@@ -3,13 +3,17 @@
 #include <stdbool.h>
 #include "core_channel.h"
 #include "core_confine.h"
+#include "core_event.h"
+#include "core_failure.h"
 #include "core_loop.h"
 #include "core_policy.h"
 #include "ipc_process.h"
 #include "ipc_process.pb-c.h"
 #include "proc_env.h"
 #include "proc_identity_worker.h"
+#include "proc_kill.h"
 #include "proc_leaf.h"
+#include "proc_monitor.h"
 #include "proc_netns.h"
 #include "proc_paths.h"
 #include "proc_probe.h"
@@ -25,9 +29,12 @@ struct proc_leaf {
 
 	/* attach */
 	struct proc_netns netns;
+	struct proc_fence_host *host_fence; /* veth only */
+	int host_sockets;		    /* /proc/net/unix, opened while it was the host's */
 	char tag[16];
 	uint16_t proxy_port;
-	bool loopback_deny;
+	bool loopback_deny, fence_watched, rootless;
+	uint32_t delegated, tolerated; /* masks of enum failure_kind */
 
 	/* claim */
 	Openshell__Ipc__ProcClaim *claim;
@@ -37,10 +44,12 @@ struct proc_leaf {
 	struct confine_filter *prelude, *filter;
 	struct proc_warnings warnings;
 	struct proc_restrictions restrictions;
+	bool terminals_shared; /* /dev/pts is the host's */
 
 	/* bind */
 	struct proc_env env;
 	struct proc_worker *worker;
+	struct proc_monitor *monitor; /* NULL: refused packets are not reported */
 
 	/* confirm */
 	pid_t probe;
@@ -54,14 +63,20 @@ struct proc_leaf {
 	struct proc_child main;
 	struct loop_io *failure_io;
 	struct loop_timer *grace;
+	struct loop_timer *flush; /* the last reports of the monitor are awaited */
 	bool released;
+	bool exit_waits; /* PROC_EXITED is to be sent, when they are here */
+	int exit_status; /* waitpid(2)'s */
 };
 
 /* Report a failed request; the orchestrator ends the start. */
 void proc_leaf_fail(struct proc_leaf *p, const char *stage, const struct err *e);
 int proc_leaf_answer(struct proc_leaf *p, const struct channel_msg *m, uint16_t number,
 	const ProtobufCMessage *answer, struct err *e);
-void proc_leaf_notice(struct proc_leaf *p, const char *stage, const char *text, bool high);
+/* The host refused this step, and it is tolerated: say so, with its errno. */
+void proc_leaf_tolerate(struct proc_leaf *p, enum failure_kind kind, int code);
+void proc_leaf_notice(struct proc_leaf *p, const char *stage, const char *text,
+	Openshell__Event__Severity severity);
 
 /* proc_leaf_prepare.c: attach, claim, bind */
 int proc_leaf_attach(
@@ -70,6 +85,14 @@ int proc_leaf_claim(
 	struct proc_leaf *p, Openshell__Ipc__ProcClaim *take, int policy_fd, struct err *e);
 int proc_leaf_bind(
 	struct proc_leaf *p, const Openshell__Ipc__ProcBind *b, int identity_fd, struct err *e);
+
+/* proc_leaf_monitor.c: reports of refused packets */
+int proc_leaf_monitor_start(struct proc_leaf *p, struct err *e);
+void proc_leaf_monitor_died(struct proc_leaf *p);
+void proc_leaf_worker_died(struct proc_leaf *p);
+/* Tell the orchestrator that the workload has ended, after the last reports. */
+void proc_leaf_tell_exit(struct proc_leaf *p, int status);
+struct proc_killer proc_leaf_killer(const struct proc_leaf *p);
 
 /* proc_leaf_run.c: confirm, start, signals, children */
 int proc_leaf_confirm(struct proc_leaf *p, struct err *e);

@@ -15,5 +15,11 @@
 #define PROC_ACCOUNT_BYTES_MAX (1024 * 1024) /* /etc/passwd, /etc/group */
 #define PROC_ACCOUNT_LINE_MAX 8192	     /* bytes */
 #define PROC_ACCOUNT_FIELD_MAX 1024	     /* bytes */
-#define PROC_VETH_TRIES_MAX 4096	     /* /30 nets tried before giving up */
-#define PROC_CHOWN_ENTRIES_MAX 1000000	     /* below /sandbox */
+#define PROC_VETH_TRIES_MAX 16384	     /* /30 nets tried before giving up: all there are */
+#define PROC_NFLOG_TURN_MAX 64		     /* logged packets taken per turn of the loop */
+#define PROC_MONITOR_PENDING_MAX 32	     /* packets whose owner is being looked for */
+#define PROC_MONITOR_RECENT_MAX 64	     /* packets remembered, to know a repetition */
+#define PROC_MONITOR_REPEAT_MS 10000	     /* the same packet within is the same attempt */
+#define PROC_MONITOR_ANSWER_MS 700	     /* the owner must be known by then */
+#define PROC_MONITOR_FLUSH_MS 200      /* last reports, before the end of the workload is told */
+#define PROC_CHOWN_ENTRIES_MAX 1000000 /* below /sandbox */

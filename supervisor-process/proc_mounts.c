@@ -141,16 +141,13 @@ static int cover_socket(const char *path, struct proc_mounts_result *ret, struct
 	return 0;
 }
 
-static int cover_sockets(
-	const char *const *keep, size_t n_keep, struct proc_mounts_result *ret, struct err *e)
+static int cover_sockets(int fd, const char *const *keep, size_t n_keep,
+	struct proc_mounts_result *ret, struct err *e)
 {
-	AUTO_CLOSE int fd = open("/proc/net/unix", O_RDONLY | O_CLOEXEC);
 	AUTO_FREE char *text = NULL;
 	const char *at, *path;
 	size_t len, n;
 
-	if (fd < 0)
-		return err_set(e, errno, "open /proc/net/unix");
 	if (fd_read_all(fd, PROC_MOUNTS_LIST_MAX, &text, &len, e) < 0)
 		return err_wrap(e, "/proc/net/unix");
 	at = text;
@@ -199,7 +196,7 @@ static int cover_terminals(struct err *e)
 	return 0;
 }
 
-static int hide(const char *const *keep, size_t n_keep, struct kept *kept,
+static int hide(int sockets_fd, const char *const *keep, size_t n_keep, struct kept *kept,
 	struct proc_mounts_result *ret, struct err *e)
 {
 	open_kept(kept, keep, n_keep);
@@ -208,7 +205,7 @@ static int hide(const char *const *keep, size_t n_keep, struct kept *kept,
 			return -e->code;
 	if (cover_terminals(e) < 0)
 		return -e->code;
-	return cover_sockets(keep, n_keep, ret, e);
+	return cover_sockets(sockets_fd, keep, n_keep, ret, e);
 }
 
 /* What an outer sandbox pretends to have done would be mounted over the host's own folders. */
@@ -232,8 +229,8 @@ static int leave_mounts_of_host(struct err *e)
 	return 0;
 }
 
-int proc_mounts_hide(
-	const char *const *keep, size_t n_keep, struct proc_mounts_result *ret, struct err *e)
+int proc_mounts_hide(int sockets_fd, const char *const *keep, size_t n_keep,
+	struct proc_mounts_result *ret, struct err *e)
 {
 	AUTO_FREE struct kept *kept = NULL;
 	int r;
@@ -252,7 +249,7 @@ int proc_mounts_hide(
 	}
 	if (r < 0)
 		return r;
-	r = hide(keep, n_keep, kept, ret, e);
+	r = hide(sockets_fd, keep, n_keep, kept, ret, e);
 	for (size_t i = 0; i < n_keep; i++)
 		core_closep(&kept[i].fd);
 	if (r == -EPERM || r == -EACCES) {
@@ -260,4 +257,48 @@ int proc_mounts_hide(
 		return 0;
 	}
 	return r;
+}
+
+int proc_mounts_spiffe_parent(const char *value, char ret[PROC_MOUNTS_PATH_MAX], struct err *e)
+{
+	static const char *const shared[] = { "/run", "/var", "/var/run", "/tmp", "/etc" };
+	char *slash;
+
+	value += strspn(value, " \t");
+	if (!*value)
+		return 0;
+	if (strncmp(value, "unix:", 5) == 0)
+		value += 5;
+	while (value[0] == '/' && value[1] == '/')
+		value++;
+	if (value[0] != '/' || strstr(value, "/../") || strstr(value, "//") ||
+		strlen(value) >= PROC_MOUNTS_PATH_MAX)
+		return err_set(e, EINVAL,
+			"OPENSHELL_PROVIDER_SPIFFE_WORKLOAD_API_SOCKET must be unix: and an "
+			"absolute "
+			"path, not %.80s",
+			value);
+	(void) snprintf(ret, PROC_MOUNTS_PATH_MAX, "%s", value);
+	slash = strrchr(ret, '/');
+	*slash = '\0';
+	for (size_t i = 0; i < sizeof shared / sizeof *shared; i++)
+		if (slash == ret || strcmp(ret, shared[i]) == 0)
+			return err_set(e, EINVAL,
+				"the SPIFFE socket %.80s lies in %s with much else, which hiding "
+				"it "
+				"would hide too; give it a directory of its own",
+				value, slash == ret ? "/" : ret);
+	return 1;
+}
+
+int proc_mounts_hide_directory(const char *path, struct err *e)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0 && errno == ENOENT)
+		return 0;
+	if (mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY,
+		    "mode=0555,size=4k") < 0)
+		return err_set(e, errno, "hide %s from the workload: %s", path, strerror(errno));
+	return 0;
 }

@@ -25,11 +25,21 @@ struct proc_mounts_result {
 	int refused;			   /* errno when the host forbids mounts, else 0 */
 };
 
-/* keep: absolute paths that policy names explicitly; one inside a run-time directory stays
+/* sockets_fd: /proc/net/unix of the host, opened before the network namespace was left (it is what it
+ * was at open).  keep: absolute paths that policy names explicitly; one inside a run-time directory stays
  * reachable, and a socket named exactly is not covered.  Where the host refuses mounts (EPERM or
  * EACCES), 0 is returned with ret->refused set and nothing hidden: the caller reports it. */
-int proc_mounts_hide(
-	const char *const *keep, size_t n_keep, struct proc_mounts_result *ret, struct err *e);
+int proc_mounts_hide(int sockets_fd, const char *const *keep, size_t n_keep,
+	struct proc_mounts_result *ret, struct err *e);
+
+#define PROC_MOUNTS_PATH_MAX 4096 /* bytes, NUL included */
+
+/* Pure: the directory that holds a SPIFFE socket (spec/process 7.8): 1, or 0 when value is blank.  An
+ * address that is no path, or a directory that holds much else, is refused. */
+int proc_mounts_spiffe_parent(const char *value, char ret[PROC_MOUNTS_PATH_MAX], struct err *e);
+/* After proc_mounts_hide(): an empty read-only directory over this one.  One that is hidden already
+ * is no error. */
+int proc_mounts_hide_directory(const char *path, struct err *e);
 
 /* Pure: the next path in the text of /proc/net/unix (proc_net(5)); NULL at the end. *len excludes
  * the newline. */

@@ -12,11 +12,14 @@
 #include <netlink/route/route.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include "core_cleanup.h"
+#include "core_failure.h"
 #include "core_text.h"
 #include "proc_limits.h"
 
@@ -126,15 +129,16 @@ static int set_up_inside(struct err *e)
 
 int proc_netns_enter(const struct proc_netns *n, struct err *e)
 {
-	return setns(n->fd, CLONE_NEWNET) < 0
+	return !n->here && setns(n->fd, CLONE_NEWNET) < 0
 		? err_set(e, errno, "enter the workload's network namespace")
 		: 0;
 }
 
 int proc_netns_leave(const struct proc_netns *n, struct err *e)
 {
-	return setns(n->home, CLONE_NEWNET) < 0 ? err_set(e, errno, "return to the host's network")
-						: 0;
+	return !n->here && setns(n->home, CLONE_NEWNET) < 0
+		? err_set(e, errno, "return to the host's network")
+		: 0;
 }
 
 struct taken { /* is this /30 used by the host? */
@@ -166,6 +170,23 @@ static void on_address(struct nl_object *o, void *arg)
 	compare(arg, rtnl_addr_get_local((struct rtnl_addr *) o));
 }
 
+/* Looking for a free net and taking it are two steps, and another sandbox may look meanwhile.  The
+ * name of an abstract socket is unique in a network namespace and goes with its process, so holding
+ * it is holding the net. */
+static bool take_lease(uint32_t net, int *ret)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int n = snprintf(a.sun_path + 1, sizeof a.sun_path - 1, "openshell-veth-%08x", net);
+
+	if (fd < 0 ||
+		bind(fd, (struct sockaddr *) &a,
+			(socklen_t) (offsetof(struct sockaddr_un, sun_path) + 1 + (size_t) n)) < 0)
+		return false;
+	*ret = TAKE_FD(fd);
+	return true;
+}
+
 /* A /30 of 10.200.1.0 to 10.200.255.255, beginning at a place that the tag chooses, so that
  * sandboxes started together rarely try the same. */
 static int choose_net(struct nl_sock *s, const char *tag, struct proc_netns *n, struct err *e)
@@ -183,7 +204,7 @@ static int choose_net(struct nl_sock *s, const char *tag, struct proc_netns *n, 
 
 		nl_cache_foreach(routes, on_route, &t);
 		nl_cache_foreach(addresses, on_address, &t);
-		if (t.hit)
+		if (t.hit || !take_lease(t.net, &n->lease))
 			continue;
 		(void) snprintf(n->host_address, sizeof n->host_address, "10.200.%u.%u",
 			t.net >> 8 & 255, (t.net & 255) + 1);
@@ -264,51 +285,104 @@ static int check_new(const struct proc_netns *n, struct err *e)
 	return 0;
 }
 
-static int make(bool veth, const char *tag, struct proc_netns *n, struct err *e)
+static int open_self(int *ret, struct err *e)
+{
+	*ret = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	return *ret < 0 ? err_set(e, errno, "open our network namespace") : 0;
+}
+
+/* The host's own in its place. */
+static int use_host(int code, struct proc_netns *n, struct err *e)
+{
+	n->here = true;
+	n->refused = code;
+	n->proxy_address = "127.0.0.1";
+	return open_self(&n->fd, e);
+}
+
+static int make(const struct proc_netns_wish *w, struct proc_netns *n, struct err *e)
 {
 	int r;
 
-	n->home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	if (n->home < 0)
-		return err_set(e, errno, "open our network namespace");
-	if (unshare(CLONE_NEWNET) < 0)
-		return err_set(
-			e, errno, "make a network namespace; the process leaf needs CAP_SYS_ADMIN");
-	n->fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	r = n->fd < 0 ? err_set(e, errno, "open the new network namespace") : check_new(n, e);
+	if (open_self(&n->home, e) < 0)
+		return -e->code;
+	if (unshare(CLONE_NEWNET) < 0) {
+		r = errno;
+		if (failure_is_tolerated(FAILURE_NETWORK_NAMESPACE, r))
+			return use_host(r, n, e);
+		return err_set(e, r,
+			"make a network namespace: %s; the process leaf needs CAP_SYS_ADMIN, or "
+			"--delegate network-namespace where the host does this itself",
+			strerror(r));
+	}
+	n->here = w->rootless;
+	r = open_self(&n->fd, e);
+	if (r == 0)
+		r = check_new(n, e);
+	if (r == -ENOSYS && failure_is_tolerated(FAILURE_NETWORK_NAMESPACE, ENOSYS)) {
+		core_closep(&n->fd);
+		return use_host(ENOSYS, n, e);
+	}
 	if (r == 0)
 		r = set_up_inside(e);
 	if (proc_netns_leave(n, e) < 0)
 		return -e->code;
-	return r < 0 || !veth ? r : make_veth(tag, n, e);
+	return r < 0 || !w->veth ? r : make_veth(w->tag, n, e);
 }
 
-int proc_netns_new(bool veth, const char *tag, struct proc_netns *ret, struct err *e)
+int proc_netns_new(const struct proc_netns_wish *w, struct proc_netns *ret, struct err *e)
 {
-	*ret = (struct proc_netns){ .fd = -1, .home = -1 };
-	if (make(veth, tag, ret, e) < 0) {
+	*ret = (struct proc_netns){
+		.fd = -1, .home = -1, .lease = -1, .proxy_address = PROC_PROXY_ADDRESS
+	};
+	if (w->veth && w->rootless)
+		return err_set(e, EPERM,
+			"--network-link veth needs root, as one end is in the host's network; use "
+			"sealed");
+	if (make(w, ret, e) < 0) {
 		proc_netns_done(ret);
 		return -e->code;
 	}
 	return 0;
 }
 
-int proc_netns_listen(const struct proc_netns *n, uint16_t port, int *ret_fd, struct err *e)
+static int bind_to(int fd, const struct proc_netns *n, uint16_t *port, struct err *e)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
-	AUTO_CLOSE int fd = -1;
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(*port) };
+	socklen_t len = sizeof a;
 	int one = 1;
 
-	(void) inet_pton(AF_INET, PROC_PROXY_ADDRESS, &a.sin_addr);
+	(void) inet_pton(AF_INET, n->proxy_address, &a.sin_addr);
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0)
+		return err_set(e, errno, "prepare the proxy's listener");
+	if (bind(fd, (struct sockaddr *) &a, sizeof a) == 0)
+		return 0;
+	if (errno != EADDRINUSE || !n->refused)
+		return err_set(e, errno, "listen on %s:%u", n->proxy_address, *port);
+	/* Another sandbox of the same host. */
+	a.sin_port = 0;
+	if (bind(fd, (struct sockaddr *) &a, sizeof a) < 0 ||
+		getsockname(fd, (struct sockaddr *) &a, &len) < 0)
+		return err_set(e, errno, "listen on %s", n->proxy_address);
+	*port = ntohs(a.sin_port);
+	return 0;
+}
+
+int proc_netns_listen(const struct proc_netns *n, uint16_t *port, int *ret_fd, struct err *e)
+{
+	AUTO_CLOSE int fd = -1;
+
 	if (proc_netns_enter(n, e) < 0)
 		return -e->code;
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (proc_netns_leave(n, e) < 0)
 		return -e->code;
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
-		bind(fd, (struct sockaddr *) &a, sizeof a) < 0 ||
-		listen(fd, PROC_LISTEN_BACKLOG) < 0)
-		return err_set(e, errno, "listen on %s:%u", PROC_PROXY_ADDRESS, port);
+	if (fd < 0)
+		return err_set(e, errno, "make the proxy's listener");
+	if (bind_to(fd, n, port, e) < 0)
+		return -e->code;
+	if (listen(fd, PROC_LISTEN_BACKLOG) < 0)
+		return err_set(e, errno, "listen on %s:%u", n->proxy_address, *port);
 	*ret_fd = TAKE_FD(fd);
 	return 0;
 }
@@ -333,5 +407,6 @@ void proc_netns_done(struct proc_netns *n)
 		delete_link(n->host_link);
 	core_closep(&n->fd);
 	core_closep(&n->home);
-	*n = (struct proc_netns){ .fd = -1, .home = -1 };
+	core_closep(&n->lease);
+	*n = (struct proc_netns){ .fd = -1, .home = -1, .lease = -1 };
 }

@@ -173,7 +173,7 @@ static int add_gpu(struct building *b, struct err *e)
 		return -e->code;
 	for (int i = 0; i < NVIDIA_MAX; i++) {
 		(void) snprintf(name, sizeof name, "/dev/nvidia%d", i);
-		if (add(b, name, CONFINE_DEVICE, false, e) < 0)
+		if (!user_listed(b->in, name) && add(b, name, CONFINE_DEVICE, false, e) < 0)
 			return -e->code;
 	}
 	return 0;

@@ -30,6 +30,11 @@ struct proc_evidence { /* also the record on the pipe */
 const char *proc_check_name(enum proc_check c);
 void proc_check_detail(const struct proc_evidence *v, char *buf, size_t size);
 
+/* Where it tries to go: documentation addresses (RFC 5737, RFC 3849), nothing of anybody's is there.
+ * The fence refuses these two without a report. */
+#define PROC_PROBE_OUTSIDE4 "192.0.2.1"
+#define PROC_PROBE_OUTSIDE6 "2001:db8::1"
+
 struct proc_probe_input {
 	const struct proc_restrictions *restrictions;
 	uint16_t proxy_port;

@@ -49,7 +49,7 @@ int proc_spawn_restrict(const struct proc_restrictions *r, pid_t parent, struct 
 	struct err e = { 0 };
 	int code;
 
-	if (setns(r->netns->fd, CLONE_NEWNET) < 0)
+	if (!r->netns->here && setns(r->netns->fd, CLONE_NEWNET) < 0)
 		return fail(ret, PROC_STAGE_NAMESPACE, errno);
 	/* Before the uid changes: until execve the leaf's memory is mapped here. */
 	if (confine_harden(&e) < 0)
@@ -65,7 +65,7 @@ int proc_spawn_restrict(const struct proc_restrictions *r, pid_t parent, struct 
 	if (code < 0)
 		return fail(ret, PROC_STAGE_LANDLOCK, -code);
 	/* Last: it forbids setns and further filters. */
-	code = confine_filter_install(r->filter);
+	code = r->filter ? confine_filter_install(r->filter) : 0;
 	return code < 0 ? fail(ret, PROC_STAGE_SECCOMP, -code) : 0;
 }
 

@@ -34,7 +34,7 @@ struct proc_restrictions { /* borrowed; the same for probe, workload and every l
 	const struct proc_netns *netns;
 	const struct confine_identity *identity;
 	const struct confine_landlock *landlock; /* NULL: best_effort without Landlock */
-	const struct confine_filter *filter;
+	const struct confine_filter *filter;	 /* NULL: the host refuses, and that is tolerated */
 };
 
 struct proc_spawn {

@@ -19,15 +19,20 @@ struct confine_identity {
 	size_t n_groups;
 	uint64_t keep_caps; /* mask of 1 << CAP_x; 0 drops everything */
 	bool keep_uid;	    /* change capabilities only (the process leaf) */
+	/* Without root: uid and gid are the caller's own already, its groups stay. */
+	bool keep_ids;
 };
 
 /* PR_SET_NO_NEW_PRIVS, RLIMIT_CORE 0, PR_SET_DUMPABLE 0. */
 int confine_harden(struct err *e);
 
-/* setgroups, setresgid, setresuid, bounding, inheritable and ambient sets, permitted and effective
+/* setgroups, setresgid, setresuid, securebits (locked), bounding, inheritable and ambient sets, permitted and effective
  * reduced to keep_caps; everything read back and compared; regaining uid 0 must fail.
  * Idempotent: ids that are already right are not set again, so that it works unprivileged. */
 int confine_drop(const struct confine_identity *id, struct err *e);
+
+/* Mask of what this process has in its permitted set. */
+uint64_t confine_caps_permitted(void);
 
 /* ---- Landlock (landlock(7)), our own constants up to ABI 7 ---- */
 
@@ -71,7 +76,8 @@ struct confine_call { /* NULL name ends the table */
 	const char *name, *why;
 };
 
-/* Allow-list for a leaf: anything else fails with EPERM, or kills when fatal is set.  Foreign
+/* Allow-list for a leaf: anything else fails with EPERM, or kills when fatal is set.  A host that
+ * refuses filters is an error, unless that is tolerated (FAILURE_SUPERVISOR_SECCOMP).  Foreign
  * architectures and x32 kill.  A name that this libseccomp does not know is an error.
  * Rows named in arg_checks of the implementation (prctl, ioctl, fcntl, socket, clone) may carry a
  * suffix ":what" listed in core_confine_seccomp.c. */

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/securebits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -9,6 +10,11 @@
 #include <unistd.h>
 #include "core_confine.h"
 
+/* With NO_SETUID_FIXUP locked while it is off, leaving uid 0 always empties the sets. */
+#define SECUREBITS \
+	(SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED | \
+		SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | \
+		SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)
 #define CAPS_PROBE_MAX 63 /* highest capability number that a mask of ours can hold */
 
 int confine_harden(struct err *e)
@@ -31,6 +37,13 @@ static int caps_get(struct __user_cap_data_struct data[2])
 	return syscall(SYS_capget, &h, data) < 0 ? -errno : 0;
 }
 
+uint64_t confine_caps_permitted(void)
+{
+	struct __user_cap_data_struct d[2];
+
+	return caps_get(d) < 0 ? 0 : d[0].permitted | (uint64_t) d[1].permitted << 32;
+}
+
 static int caps_set(uint64_t keep)
 {
 	struct __user_cap_header_struct h = { _LINUX_CAPABILITY_VERSION_3, 0 };
@@ -39,6 +52,16 @@ static int caps_set(uint64_t keep)
 	for (int i = 0; i < 2; i++)
 		data[i].effective = data[i].permitted = (uint32_t) (keep >> (32 * i));
 	return syscall(SYS_capset, &h, data) < 0 ? -errno : 0;
+}
+
+/* As root that is a must: without CAP_SETPCAP the attempt fails, and with it the drop.  In a user
+ * namespace an ordinary uid can do it too. */
+static bool may_drop_bounding(void)
+{
+	struct __user_cap_data_struct d[2];
+
+	return geteuid() == 0 ||
+		(caps_get(d) == 0 && (d[CAP_SETPCAP / 32].effective >> CAP_SETPCAP % 32 & 1));
 }
 
 /* The kernel may know capabilities that our headers do not: go on until EINVAL. */
@@ -54,6 +77,17 @@ static int drop_bounding(uint64_t keep, struct err *e)
 		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
 			return err_set(e, errno, "drop capability %d from the bounding set", cap);
 	}
+	return 0;
+}
+
+/* Uid 0 has no meaning of its own any more, for this process and all that it starts, and none of
+ * these bits can be taken back (capabilities(7)). */
+static int lock_securebits(struct err *e)
+{
+	int now = prctl(PR_GET_SECUREBITS, 0, 0, 0, 0);
+
+	if (now < 0 || prctl(PR_SET_SECUREBITS, (unsigned long) (now | SECUREBITS), 0, 0, 0) < 0)
+		return err_set(e, errno, "lock the securebits");
 	return 0;
 }
 
@@ -100,7 +134,7 @@ static int set_ids(const struct confine_identity *id, struct err *e)
 
 	if (id->uid == 0 || id->gid == 0)
 		return err_set(e, EPERM, "uid 0 and gid 0 are refused for a confined process");
-	if (set_groups(id, e) < 0)
+	if (!id->keep_ids && set_groups(id, e) < 0)
 		return -e->code;
 	if (getresgid(&gr, &gf, &gs) < 0 || getresuid(&r, &f, &s) < 0)
 		return err_set(e, errno, "read ids");
@@ -108,7 +142,9 @@ static int set_ids(const struct confine_identity *id, struct err *e)
 		setresgid(id->gid, id->gid, id->gid) < 0)
 		return err_set(e, errno, "set gid %u", id->gid);
 	/* Before the uid changes, while CAP_SETPCAP is still there. */
-	if (geteuid() == 0 && drop_bounding(id->keep_caps, e) < 0)
+	if (may_drop_bounding() && !id->keep_caps && lock_securebits(e) < 0)
+		return -e->code;
+	if (may_drop_bounding() && drop_bounding(id->keep_caps, e) < 0)
 		return -e->code;
 	if (id->keep_caps && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
 		return err_set(e, errno, "keep capabilities");
@@ -126,7 +162,7 @@ static int verify_ids(const struct confine_identity *id, struct err *e)
 	if (getresuid(&r, &f, &s) < 0 || getresgid(&gr, &gf, &gs) < 0)
 		return err_set(e, errno, "read ids back");
 	if (r != id->uid || f != id->uid || s != id->uid || gr != id->gid || gf != id->gid ||
-		gs != id->gid || !groups_are(id))
+		gs != id->gid || (!id->keep_ids && !groups_are(id)))
 		return err_set(e, EPERM, "ids are not what was set");
 	if (setuid(0) == 0 || seteuid(0) == 0 || setgid(0) == 0 || setegid(0) == 0)
 		return err_set(e, EPERM, "uid or gid 0 could be regained");
@@ -165,7 +201,7 @@ static int verify_caps(uint64_t keep, struct err *e)
 
 int confine_drop(const struct confine_identity *id, struct err *e)
 {
-	bool was_root = geteuid() == 0;
+	bool was_privileged = may_drop_bounding();
 	int r;
 
 	if (!id->keep_uid && set_ids(id, e) < 0)
@@ -180,7 +216,7 @@ int confine_drop(const struct confine_identity *id, struct err *e)
 		return err_set(e, -r, "reduce capabilities");
 	if (id->keep_caps && prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0)
 		return err_set(e, errno, "stop keeping capabilities");
-	if (was_root && verify_bounding(id->keep_caps, e) < 0)
+	if (was_privileged && verify_bounding(id->keep_caps, e) < 0)
 		return -e->code;
 	if (!id->keep_uid && verify_ids(id, e) < 0)
 		return -e->code;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include "core_confine.h"
 #include "core_confine_seccomp.h"
+#include "core_failure.h"
 
 #if defined __SANITIZE_ADDRESS__
 #define SANITISED 1
@@ -25,6 +26,7 @@
 #define FILTER_BYTES_MAX (BPF_MAXINSNS * sizeof(struct sock_filter))
 
 struct confine_filter {
+	unsigned flags; /* of seccomp(2) */
 	struct sock_fprog program;
 	struct sock_filter code[];
 };
@@ -128,9 +130,17 @@ int confine_ctx_export(scmp_filter_ctx ctx, struct confine_filter **ret, struct 
 	return 0;
 }
 
+void confine_filter_all_threads(struct confine_filter *f)
+{
+	f->flags = SECCOMP_FILTER_FLAG_TSYNC;
+}
+
 int confine_filter_install(const struct confine_filter *f)
 {
-	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &f->program) < 0 ? -errno : 0;
+	long r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, f->flags, &f->program);
+
+	/* With TSYNC a positive answer is a thread that could not follow. */
+	return r < 0 ? -errno : r > 0 ? -ESRCH : 0;
 }
 
 void confine_filter_free(struct confine_filter *f)
@@ -195,6 +205,7 @@ static int allow_row(scmp_filter_ctx ctx, const char *name, struct err *e)
 int confine_seccomp_allow(const struct confine_call *allowed, bool fatal, struct err *e)
 {
 	AUTO_CTX scmp_filter_ctx ctx = NULL;
+	AUTO(confine_filter_free) struct confine_filter *f = NULL;
 	int r;
 
 	if (confine_ctx_new(fatal ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_ERRNO(EPERM), &ctx, e) < 0)
@@ -211,6 +222,14 @@ int confine_seccomp_allow(const struct confine_call *allowed, bool fatal, struct
 		if (allow_row(ctx, *s, e) < 0)
 			return -e->code;
 #endif
-	r = seccomp_load(ctx);
-	return r < 0 ? err_set(e, -r, "install system call filter") : 0;
+	if (confine_ctx_export(ctx, &f, e) < 0)
+		return -e->code;
+	confine_filter_all_threads(f);
+	r = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : confine_filter_install(f);
+	if (r < 0 && !failure_is_tolerated(FAILURE_SUPERVISOR_SECCOMP, -r))
+		return err_set(e, -r,
+			"install system call filter: %s; --delegate supervisor-seccomp goes on "
+			"without, where the host filters",
+			strerror(-r));
+	return 0;
 }

@@ -186,6 +186,14 @@ static int deny_arguments(scmp_filter_ctx ctx, struct err *e)
 	return 0;
 }
 
+/* Single processes too: without root the supervisor has the workload's uid.  0 is the caller itself. */
+static int deny_by_pid(scmp_filter_ctx ctx, struct err *e)
+{
+	if (deny_if(ctx, SCMP_SYS(setpriority), SCMP_A1_64(SCMP_CMP_NE, 0), e) < 0)
+		return -e->code;
+	return deny_if(ctx, SCMP_SYS(ioprio_set), SCMP_A1_64(SCMP_CMP_NE, 0), e);
+}
+
 int confine_filter_prelude(struct confine_filter **ret, struct err *e)
 {
 	scmp_filter_ctx ctx;
@@ -196,6 +204,8 @@ int confine_filter_prelude(struct confine_filter **ret, struct err *e)
 	r = confine_ctx_deny(ctx, prelude, e);
 	if (r == 0)
 		r = confine_ctx_export(ctx, ret, e);
+	if (r == 0)
+		confine_filter_all_threads(*ret);
 	seccomp_release(ctx);
 	return r;
 }
@@ -209,7 +219,7 @@ int confine_filter_workload(struct confine_filter **ret, struct err *e)
 		return -e->code;
 	if ((r = confine_ctx_deny(ctx, denied, e)) == 0 && (r = deny_namespaces(ctx, e)) == 0 &&
 		(r = deny_families(ctx, e)) == 0 && (r = deny_protocols(ctx, e)) == 0 &&
-		(r = deny_other_processes(ctx, e)) == 0)
+		(r = deny_other_processes(ctx, e)) == 0 && (r = deny_by_pid(ctx, e)) == 0)
 		r = deny_arguments(ctx, e);
 	if (r == 0)
 		r = confine_ctx_export(ctx, ret, e);

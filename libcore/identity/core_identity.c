@@ -28,6 +28,7 @@ struct profile { /* a process as policy sees it; strings follow each other in te
 struct identity_finder {
 	int proc_fd;
 	pid_t anchor;
+	bool share_root;
 	struct sockdiag *diag;
 	struct scan *scan;
 	struct exe_table *exes;
@@ -67,6 +68,11 @@ void identity_finder_free(struct identity_finder *f)
 	free(f->memo);
 	free(f->wanted);
 	free(f);
+}
+
+void identity_finder_share_root(struct identity_finder *f)
+{
+	f->share_root = true;
 }
 
 void identity_finder_set_anchor(struct identity_finder *f, pid_t anchor)
@@ -418,7 +424,10 @@ int identity_resolve(struct identity_finder *f, const char *path, char ret[4096]
 	if (snprintf(at, sizeof at, "%s", path) >= (int) sizeof at)
 		return err_set(e, ENAMETOOLONG, "path is too long");
 	for (int hops = 0;; hops++) {
-		(void) snprintf(full, sizeof full, "%d/root%s", (int) f->anchor, at);
+		if (f->share_root)
+			(void) snprintf(full, sizeof full, "self/root%s", at);
+		else
+			(void) snprintf(full, sizeof full, "%d/root%s", (int) f->anchor, at);
 		n = readlinkat(f->proc_fd, full, link, sizeof link - 1);
 		if (n < 0 && errno == EINVAL)
 			break; /* no link */

@@ -49,7 +49,14 @@ struct identity_caller {
 	const char *reason; /* why there is no identity; "" otherwise */
 };
 
+enum identity_socket { /* what kind of socket is asked about; wire values, append only */
+	IDENTITY_TCP_CONNECTED = 0,
+	IDENTITY_TCP_OPENING = 1, /* in SYN_SENT too: a connect that is still waiting */
+	IDENTITY_UDP = 2,	  /* connected or not: only its own end need match */
+};
+
 struct identity_question {
+	enum identity_socket kind;
 	struct addr peer, local; /* the workload's end, the proxy's end */
 	uint16_t peer_port, local_port;
 };
@@ -67,6 +74,9 @@ struct identity_finder;
 int identity_finder_new(int netns_fd, int proc_fd, struct identity_finder **ret, struct err *e);
 void identity_finder_free(struct identity_finder *f);
 void identity_finder_set_anchor(struct identity_finder *f, pid_t anchor);
+/* The anchor's root directory is the caller's own: look there instead of in /proc/ANCHOR/root, which
+ * a user namespace may not open before the anchor has executed its program. */
+void identity_finder_share_root(struct identity_finder *f);
 /* Fills ret[0..n); always succeeds: failure is an answer with assurance none and a reason.
  * Free each with identity_answer_done(). */
 void identity_find(struct identity_finder *f, const struct identity_question *q,

@@ -18,8 +18,10 @@
 #include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #define ARGS_MAX 6
+#define TRIES 2000
 #define SCRATCH_BELOW_STACK 4096 /* bytes: far under the red zone */
 
 static int fail(const char *what)
@@ -44,6 +46,26 @@ static int put_text(pid_t pid, const char *text, unsigned long long *at, unsigne
 static int wait_stopped(pid_t pid, int *status)
 {
 	return waitpid(pid, status, __WALL) == pid ? 0 : -1;
+}
+
+/* A process that computes is not in a system call; it will be, soon. */
+static int stop_in_call(pid_t pid, struct user_regs_struct *ret)
+{
+	const struct timespec pause = { 0, 1000000 };
+	int status;
+
+	for (int i = 0; i < TRIES; i++) {
+		if (ptrace(PTRACE_INTERRUPT, pid, 0, 0) < 0 || wait_stopped(pid, &status) < 0 ||
+			ptrace(PTRACE_GETREGS, pid, 0, ret) < 0)
+			return -1;
+		if ((long long) ret->orig_rax >= 0)
+			return 0;
+		if (ptrace(PTRACE_CONT, pid, 0, 0) < 0)
+			return -1;
+		(void) nanosleep(&pause, NULL);
+	}
+	errno = ETIMEDOUT;
+	return -1;
 }
 
 static int print_end(int status)
@@ -83,7 +105,6 @@ int main(int argc, char **argv)
 {
 	struct user_regs_struct saved, r;
 	unsigned long long args[ARGS_MAX] = { 0 }, at;
-	int status;
 	pid_t pid;
 
 	if (argc < 3 || argc > 3 + ARGS_MAX) {
@@ -91,8 +112,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	pid = (pid_t) strtoull(argv[1], NULL, 0);
-	if (ptrace(PTRACE_SEIZE, pid, 0, 0) < 0 || ptrace(PTRACE_INTERRUPT, pid, 0, 0) < 0 ||
-		wait_stopped(pid, &status) < 0 || ptrace(PTRACE_GETREGS, pid, 0, &saved) < 0)
+	if (ptrace(PTRACE_SEIZE, pid, 0, 0) < 0 || stop_in_call(pid, &saved) < 0)
 		return fail("attach");
 	r = saved;
 	at = saved.rsp - SCRATCH_BELOW_STACK;

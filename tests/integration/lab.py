@@ -22,6 +22,7 @@ import unittest
 
 BUILD = pathlib.Path(os.environ.get('OPENSHELL_BUILD', 'build')).resolve()
 SUPERVISOR = BUILD / 'orchestrator' / 'openshell-supervisor'
+REFUSE = BUILD / 'tests' / 'confinement' / 'refuse'
 INJECT = BUILD / 'tests' / 'confinement' / 'inject'
 SYSTRY = BUILD / 'tests' / 'confinement' / 'systry'
 
@@ -34,6 +35,7 @@ NAMES = {'origin.test': ORIGIN, 'evil.test': EVIL, 'internal.test': INTERNAL,
 ETC = ('hosts', 'resolv.conf', 'passwd', 'group')   # files of a test's own
 OWN = ('/opt/lab', '/tmp/lab', '/run/lab', '/srv')  # folders of a test's own
 USER = 4242                 # no account of this number is needed
+ROOTLESS = False            # supervisors are started by USER (test_rootless.py)
 WAIT = 20                   # seconds; every wait below has a limit
 
 CURL = os.path.realpath(shutil.which('curl') or '/usr/bin/curl')
@@ -197,6 +199,9 @@ class Sandbox:
         # Where the workload can't write: a file that it could change is not read again.
         self.etc = pathlib.Path(tempfile.mkdtemp(prefix='lab-', dir='/run'))
         self.policy = self.etc / 'policy.yaml'
+        if ROOTLESS:
+            launcher = ['setpriv', '--reuid', str(USER), '--regid', str(USER), '--clear-groups', '--', *launcher]
+            os.chown(self.etc, USER, USER)
         argv = [*launcher, str(SUPERVISOR), '--workdir', str(self.work)]
         if document is not None:
             self.write_policy(document)
@@ -211,6 +216,8 @@ class Sandbox:
         new = self.policy.with_suffix('.new')
         new.write_text(document)
         os.chmod(new, 0o600)
+        if ROOTLESS:
+            os.chown(new, USER, USER)
         os.rename(new, self.policy)
 
     @property

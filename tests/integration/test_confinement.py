@@ -66,7 +66,8 @@ class Leaves(LabTest):
             box.wait_err('enforcing')
             leaf = box.leaf('process')
             def workers():      # the workload's own process has this name until it executes
-                return [p for p in lab.children(leaf) if lab.exe_name(p) == 'openshell-supervisor-process']
+                return [p for p in lab.children(leaf) if lab.exe_name(p) == 'openshell-supervisor-process'
+                        and self.status(p)['Uid'].split()[0] == '0']
             wait_for(lambda: len(workers()) == 1)
             worker = workers()
             # It confines itself before it reads anything, which may be a moment after the workload has begun.
@@ -79,6 +80,21 @@ class Leaves(LabTest):
                 ('trace', PTRACE, 16, os.getpid(), 0, 0), ('new process', CLONE, 17, 0, 0, 0, 0), ('internet', SOCKET, 2, 1, 0),
                 ('signal', KILL, os.getpid(), 0), ('become another', SETUID, 1000), ('remove', UNLINKAT, AT_FDCWD, '@/tmp/x', 0),
                 ('mount', MOUNT, '@x', '@/tmp', '@tmpfs', 0, 0)])
+
+    def test_bypass_monitor_has_nothing(self):
+        with Sandbox(policy(), ['sh', '-c', f'{lab.CURL} -s --noproxy "*" http://192.0.2.7/; sleep 100']) as box:
+            box.wait_err('192.0.2.7')       # it comes with the first refused packet
+            leaf = box.leaf('process')
+            monitor = wait_for(lambda: [p for p in lab.children(leaf) if self.status(p)['Uid'].split() == ['65534'] * 4])[0]
+            status = self.status(monitor)
+            for caps in ('CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'):
+                self.assertEqual(int(status[caps], 16), 0, caps)
+            self.assertEqual((status['NoNewPrivs'].strip(), status['Groups'].strip()), ('1', ''))
+            self.assertCannot(monitor, [
+                ('open a file', OPENAT, AT_FDCWD, '@/etc/passwd', 0), ('execute', EXECVE, '@/bin/true', 0, 0),
+                ('trace', PTRACE, 16, os.getpid(), 0, 0), ('new process', CLONE, 17, 0, 0, 0, 0), ('internet', SOCKET, 2, 1, 0),
+                ('netlink', SOCKET, 16, 3, 12), ('connect', CONNECT, 0, 0, 0), ('signal', KILL, os.getpid(), 0),
+                ('become another', SETUID, 1000), ('mount', MOUNT, '@x', '@/tmp', '@tmpfs', 0, 0), ('namespace', SETNS, 0, 0)])
 
     def test_orchestrator_is_hardened(self):
         with Sandbox(policy(), ['sleep', '100']) as box:

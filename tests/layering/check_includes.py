@@ -37,7 +37,7 @@ THIRD_PARTY = {  # header pattern -> files that may include it
     r'yaml\.h': r'libcore/policy/load/.*',
     r'seccomp\.h': r'libcore/confine/.*',
     r'openssl/.*': r'libcore/identity/.*',
-    r'netlink/.*': r'libcore/identity/.*|supervisor-process/proc_netns.*\.c',
+    r'netlink/.*': r'libcore/identity/.*|supervisor-process/proc_(netns.*|nflog)\.c',
     r'nftables/.*': r'supervisor-process/proc_fence\.c',
     r'ares\.h': r'supervisor-network/net_resolve.*\.c',
     r'cjson/.*': r'libcore/.*json.*\.c',
@@ -45,7 +45,7 @@ THIRD_PARTY = {  # header pattern -> files that may include it
     r'everest/.*|(gcm|psa_crypto_ecp|ssl_tls12_client)\.c|(common|ssl_misc)\.h': r'libcore/tls/mbedtls/.*',  # mbedTLS's own files, changed by macros
     r'intel-ipsec-mb\.h': r'libcore/tls/mbedtls/tls_gcm_ipsec\.c',
 }
-SYSTEM = re.compile(r'^(linux/|sys/|net/|netinet/|arpa/|asm/)?[a-z0-9_]+\.h$')
+SYSTEM = re.compile(r'^(linux/|linux/netfilter/|sys/|net/|netinet/|arpa/|asm/)?[a-z0-9_]+\.h$')
 LIBRARY = re.compile(r'^(event2|protobuf-c|openssl|netlink|nftables|cjson|mbedtls|psa|everest)/|'
                      r'^(yaml|seccomp|ares|cares|event|nghttp2|intel-ipsec-mb)\.h$|^(gcm|psa_crypto_ecp|ssl_tls12_client)\.c$|^ssl_misc\.h$')
 

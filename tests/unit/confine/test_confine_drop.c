@@ -2,6 +2,8 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/securebits.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -223,4 +225,63 @@ static int hardened(void *arg)
 TEST(harden_forbids_core_dumps_tracing_and_new_privileges)
 {
 	ASSERT_EQ(in_child(hardened, NULL), 0);
+}
+
+static int keeps_ids(void *arg)
+{
+	struct confine_identity id = { .uid = USER, .gid = GROUP, .keep_ids = true };
+	struct confine_identity other = { .uid = USER + 1, .gid = GROUP, .keep_ids = true };
+	gid_t groups[] = { 77, 55 };
+	struct err e = { 0 };
+
+	(void) arg;
+	/* An ordinary user, with groups that nobody could take away. */
+	MUST(setgroups(2, groups) == 0 && setresgid(GROUP, GROUP, GROUP) == 0 &&
+		setresuid(USER, USER, USER) == 0);
+	MUST(confine_drop(&id, &e) == 0);
+	MUST(getgroups(2, groups) == 2);
+	MUST(confine_drop(&other, &e) < 0);
+	return 0;
+}
+
+TEST(without_root_the_own_ids_are_verified_and_groups_stay)
+{
+	ASSERT_EQ(in_child(keeps_ids, NULL), 0);
+}
+
+static int drops_in_user_namespace(void *arg)
+{
+	struct confine_identity id = { .uid = 65534, .gid = 65534, .keep_ids = true };
+	struct err e = { 0 };
+
+	(void) arg;
+	MUST(unshare(CLONE_NEWUSER) == 0); /* unmapped: the overflow ids, and every capability */
+	MUST(confine_drop(&id, &e) == 0);
+	MUST(status_has("CapEff:\t0000000000000000\nCapBnd:\t0000000000000000\n"));
+	return 0;
+}
+
+TEST(bounding_set_is_emptied_in_a_user_namespace_too)
+{
+	ASSERT_EQ(in_child(drops_in_user_namespace, NULL), 0);
+}
+
+static int locks_securebits(void *arg)
+{
+	struct confine_identity id = { .uid = USER, .gid = GROUP };
+	struct err e = { 0 };
+	int want = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
+		SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED |
+		SECBIT_NO_SETUID_FIXUP_LOCKED;
+
+	(void) arg;
+	MUST(confine_drop(&id, &e) == 0);
+	MUST(prctl(PR_GET_SECUREBITS, 0, 0, 0, 0) == want);
+	MUST(prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0);
+	return 0;
+}
+
+TEST(securebits_are_locked)
+{
+	ASSERT_EQ(in_child(locks_securebits, NULL), 0);
 }

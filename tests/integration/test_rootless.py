@@ -1,0 +1,118 @@
+"""An ordinary user starts the supervisor: everything but the change of identity holds as well.
+
+The attack, main job and bypass tests run again, started by uid 4242 without any capability; a test
+that can't hold without root is overridden here, with its reason.
+"""
+import subprocess
+
+import lab
+import test_attack_identity
+import test_attack_kernel
+import test_attack_supervisor
+import test_bypass
+import test_main_job
+from lab import LabTest, Sandbox, policy, run, wait_for
+
+
+class Rootless:
+    @classmethod
+    def setUpClass(cls):
+        lab.ROOTLESS = True
+        super().setUpClass()
+
+
+class Kernel(Rootless, test_attack_kernel.Kernel, LabTest):
+    pass
+
+
+class Identity(Rootless, test_attack_identity.Identity, LabTest):
+    pass
+
+
+class Bypass(Rootless, test_bypass.Bypass, LabTest):
+    def test_host_side_refuses_and_reports_when_the_workload_s_own_fence_is_gone(self):
+        self.skipTest('veth needs root')
+
+    def test_in_veth_mode_too(self):
+        got = run(policy(), ['true'], args=['--network-link', 'veth'])
+        self.assertEqual(got.code, 1, got)
+        self.assertIn('needs root', got.err)
+
+
+class Traffic(Rootless, test_main_job.Traffic, LabTest):
+    pass
+
+
+class Confined(Rootless, test_main_job.Confined, LabTest):
+    def test_sudo_user_is_used_when_nobody_is_named(self):
+        """SUDO_UID means nothing when one is not root."""
+        got = run(policy(user=None), ['id', '-u'], env={'SUDO_UID': '4243', 'SUDO_GID': '4243'})
+        self.assertEqual(got.out.strip(), str(lab.USER), got)
+
+    def test_root_is_refused_however_it_is_named(self):
+        got = run(policy(user=None), ['id', '-u'], env={'SUDO_UID': '0', 'SUDO_GID': '0'})
+        self.assertEqual(got.out.strip(), str(lab.USER), got)
+        for env in ({'OPENSHELL_SANDBOX_UID': '0', 'OPENSHELL_SANDBOX_GID': '0'}, {'OPENSHELL_OCI_IMAGE_USER': 'root'}):
+            with self.subTest(env=env):
+                got = run(policy(user=None), ['id'], env=env)
+                self.assertEqual((got.code, got.out), (1, ''), got)
+                self.assertIn('start as root', got.err)
+
+
+class Host(Rootless, LabTest):
+    def test_start_line_says_what_is_not_changed(self):
+        got = run(policy(user=4243), ['id', '-u'])
+        self.assertEqual(got.out.strip(), str(lab.USER), got)
+        self.assertRegex(got.err, r'enforcing: user \S+ \(uid 4242, gid 4242; unchanged, as it was started without root\), network sealed')
+        self.assertIn('asks for user 4243', got.err)
+
+    def test_no_identity_but_the_own_one_exists(self):
+        got = run(policy(), ['sh', '-c', 'cat /proc/self/uid_map /proc/self/gid_map; cat /proc/self/setgroups'])
+        self.assertEqual(got.out.split(), ['4242', '4242', '1', '4242', '4242', '1', 'deny'], got)
+
+    def test_refused_user_namespaces_name_the_remedy(self):
+        got = run(policy(), ['true'], launcher=[str(lab.REFUSE), 'userns', '--'])
+        self.assertEqual(got.code, 1, got)
+        self.assertIn('let that allow unshare(2) of user namespaces, or start as root', got.err)
+
+    def test_user_namespaces_that_a_sysctl_forbids(self):
+        """The limit is set in a user namespace of the test's, so that this machine keeps its own."""
+        inner = ['sh', '-c', 'echo 0 >/proc/sys/user/max_user_namespaces && exec setpriv --ambient-caps=-all --inh-caps=-all "$@"', 'sh']
+        launcher = ['unshare', '--user', '--map-current-user', '--keep-caps', '--', *inner]
+        got = run(policy(), ['true'], launcher=launcher)
+        self.assertEqual(got.code, 1, got)
+        self.assertIn('user.max_user_namespaces', got.err)
+
+    def test_supervisor_of_the_same_user_is_out_of_reach(self):
+        """By signal, priority, limit, memory, and the sockets that its own uid could open."""
+        code = ('import os,resource,sys\nfor p in map(int,sys.argv[1].split()):\n'
+                ' for f in (lambda: os.kill(p,9), lambda: os.setpriority(0,p,19), lambda: resource.prlimit(p,7,(3,3)),\n'
+                '   lambda: open(f"/proc/{p}/mem","rb"), lambda: os.listdir(f"/proc/{p}/fd"), lambda: open(f"/proc/{p}/environ").read()):\n'
+                '  try: f(); print("DID")\n  except OSError as e: print(type(e).__name__)\nprint("end")')
+        with Sandbox(policy(), ['sh', '-c', f'{lab.CURL} -s --noproxy "*" http://192.0.2.7/; read pids; exec /usr/bin/python3 -c "$0" "$pids"', code], stdin=subprocess.PIPE) as box:
+            box.wait_err('192.0.2.7')
+            def ours():     # orchestrator, two leaves, identity worker, bypass monitor; the workload until it executes
+                return [box.process.pid, *[p for p in lab.descendants(box.process.pid) if lab.exe_name(p).startswith('openshell')]]
+            wait_for(lambda: len(ours()) == 5)
+            pids = ours()
+            box.process.stdin.write((' '.join(map(str, pids)) + '\n').encode())
+            box.process.stdin.flush()
+            out = box.wait_out('end')
+            self.assertNotIn('DID', out)
+            self.assertTrue(all(lab.alive(p) for p in pids))
+
+
+class Streams(Rootless, test_main_job.Streams, LabTest):
+    pass
+
+
+class SupervisorHost(Rootless, test_attack_supervisor.Host, LabTest):
+    pass
+
+
+class SupervisorLogs(Rootless, test_attack_supervisor.Logs, LabTest):
+    pass
+
+
+class SupervisorRefusals(Rootless, test_attack_supervisor.Refusals, LabTest):
+    pass
