@@ -34,6 +34,18 @@ class Framing(LabTest):
         answer, origin = self.one(get('/ok') + get('/no') + get('/ok2'), document=rest(('GET', '/ok*')))
         self.assertEqual((answer.codes, origin.targets), ([200, 403], ['/ok']), answer)
 
+    def test_f17_f19_bytes_behind_a_body_are_the_next_request(self):
+        for head, body in (('Content-Length: 5', b'hello'), ('Transfer-Encoding: chunked', b'5\r\nhello\r\n0\r\n\r\n')):
+            raw = get('/ok', 'origin.test', head, method='POST', body=body) + get('/no') + get('/ok')
+            answer, origin = self.one(raw, document=rest(('POST', '/ok'), ('GET', '/ok')))
+            self.assertEqual((answer.codes, origin.targets, origin.requests[0].body), ([200, 403], ['/ok'], body), answer)
+            self.assertNotIn(b'/no', b''.join(bytes(r) for r in origin.raw))
+
+    def test_upload_that_its_client_gives_up_ends_upstream(self):
+        raw = get('/ok', 'origin.test', 'Content-Length: 500', method='POST', body=b'hello')
+        answer, origin = self.one(raw, half=True)
+        self.assertEqual((answer.codes, origin.requests), ([], []), answer)
+
     def test_chunked_both_ways_with_trailers(self):
         body = b'5;x=y\r\nhello\r\n0006\r\n world\r\n0\r\nX-Sum: 1\r\n\r\n'
         reply = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Back: 2\r\nSet-Cookie: no\r\n\r\n'
