@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "core_fd.h"
 #include "core_log.h"
+#include "orch_ctl.h"
 #include "orch_options.h"
 #include "orch_policy_check.h"
 #include "orch_run.h"
@@ -46,5 +47,7 @@ int main(int argc, char **argv)
 	log_open("openshell-supervisor");
 	if (argc > 1 && strcmp(argv[1], "policy") == 0)
 		return orch_policy_command(argc - 2, argv + 2);
+	if (argc > 1 && strcmp(argv[1], "ctl") == 0)
+		return orch_ctl_command(argc - 2, argv + 2);
 	return run(argc, argv);
 }

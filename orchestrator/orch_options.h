@@ -23,11 +23,15 @@ struct orch_options {
 	const char *sandbox_id; /* NULL: none */
 	const char *leaf_dir;
 	const char *log_file;
-	uint64_t timeout_s; /* 0: none */
+	const char *name;	/* NULL: a random one */
+	const char *ctl_socket; /* NULL: by name; "none" */
+	const char *ssh_socket; /* NULL: none of its own */
+	uint64_t timeout_s;	/* 0: none */
 	enum orch_link link;
 	enum log_level log_level;
 	uint32_t proxy_uid, proxy_gid;
 	bool interactive;
+	bool attachable;
 	bool loopback_deny;
 	bool identity_required;
 	bool require_pid_limit;

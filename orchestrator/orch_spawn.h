@@ -12,6 +12,8 @@
 
 #define ORCH_LEAF_PROCESS "openshell-supervisor-process"
 #define ORCH_LEAF_NETWORK "openshell-supervisor-network"
+#define ORCH_SSH_PROGRAM \
+	"openshell-supervisor-ssh" /* one per SSH connection, of the process leaf */
 
 struct orch_places {	      /* where leaves are looked for */
 	const char *leaf_dir; /* NULL: the places below */

@@ -12,7 +12,20 @@
 
 #define PASS_PAUSE_NS 500000 /* lets killed processes become zombies before the next pass */
 
-static size_t list(int proc_fd, pid_t *pids, pid_t keep)
+struct spared {
+	const pid_t *pids;
+	size_t n;
+};
+
+static bool is_spared(const struct spared *s, pid_t pid)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->pids[i] == pid)
+			return true;
+	return false;
+}
+
+static size_t list(int proc_fd, pid_t *pids, const struct spared *keep)
 {
 	struct err ignored = { 0 };
 	size_t n = 0, next = 0;
@@ -24,7 +37,7 @@ static size_t list(int proc_fd, pid_t *pids, pid_t keep)
 		size_t end = n + (got > 0 ? (size_t) got : 0);
 
 		for (size_t i = n; i < end; i++)
-			if (pids[i] != keep)
+			if (!is_spared(keep, pids[i]))
 				pids[n++] = pids[i];
 		if (next >= n)
 			return n;
@@ -47,8 +60,9 @@ static bool reap(void)
 	}
 }
 
-int proc_kill_all(pid_t keep, struct err *e)
+int proc_kill_but(const pid_t *keep, size_t n_keep, struct err *e)
 {
+	const struct spared spared = { keep, n_keep };
 	AUTO_CLOSE int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	AUTO_FREE pid_t *pids = calloc(PROC_KILL_PIDS_MAX, sizeof *pids);
 	struct timespec pause = { 0, PASS_PAUSE_NS };
@@ -60,7 +74,7 @@ int proc_kill_all(pid_t keep, struct err *e)
 
 		if (!reap())
 			return 0;
-		n = list(proc_fd, pids, keep);
+		n = list(proc_fd, pids, &spared);
 		if (n == 0)
 			return 0;
 		for (size_t i = 0; i < n; i++)
@@ -70,4 +84,9 @@ int proc_kill_all(pid_t keep, struct err *e)
 		(void) nanosleep(&pause, NULL);
 	}
 	return err_set(e, ETIME, "some processes of the workload could not be ended");
+}
+
+int proc_kill_all(pid_t keep, struct err *e)
+{
+	return proc_kill_but(&keep, 1, e);
 }

@@ -10,3 +10,5 @@
 /* Kills and reaps all descendants of this process but keep (0: none) until none is left.
  * -ETIME when some are still there after PROC_KILL_PASSES_MAX passes. */
 int proc_kill_all(pid_t keep, struct err *e);
+/* The same, sparing several; the ones that are spared have no children of the workload. */
+int proc_kill_but(const pid_t *keep, size_t n_keep, struct err *e);
