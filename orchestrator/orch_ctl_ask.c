@@ -58,6 +58,13 @@ static int on_CTL_REFUSED(void *owner, const struct channel_msg *m, int *fds, st
 static const struct channel_rule ask_rules[] = { CTL_ANSWERS(X){ 0 } };
 #undef X
 
+static void say_closed(struct err *e)
+{
+	(void) err_set(e, EPIPE,
+		"the sandbox closed the connection; it is for root and for the user who started "
+		"it, from outside");
+}
+
 static void on_end(void *owner, const struct err *why)
 {
 	struct question *q = owner;
@@ -65,9 +72,7 @@ static void on_end(void *owner, const struct err *why)
 	if (why->code)
 		q->why = *why;
 	else
-		(void) err_set(&q->why, EPIPE,
-			"the sandbox closed the connection; it is for root and for the user who "
-			"started it, from outside");
+		say_closed(&q->why);
 	loop_stop(q->loop);
 }
 
@@ -91,8 +96,11 @@ static int ask(struct question *q, int take_fd, struct err *e)
 	hello.build = (char *) OPENSHELL_VERSION;
 	if (channel_open(q->loop, take_fd, &user, &q->channel, e) < 0 ||
 		loop_timer_new(q->loop, on_late, q, &deadline, e) < 0 ||
-		channel_send(q->channel, CTL_HELLO, 0, &hello.base, e) < 0)
+		channel_send(q->channel, CTL_HELLO, 0, &hello.base, e) < 0) {
+		if (e->code == EPIPE)
+			say_closed(e);
 		return -e->code;
+	}
 	if (loop_timer_start(deadline, ORCH_CTL_ANSWER_MS) < 0)
 		return err_set(e, EIO, "no timer");
 	return loop_run(q->loop, e);

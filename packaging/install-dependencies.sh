@@ -8,9 +8,10 @@ set -eu
 
 build="gcc libc6-dev meson ninja-build pkg-config python3 protobuf-compiler protobuf-c-compiler
 libprotobuf-c-dev libprotobuf-dev libevent-dev libseccomp-dev libyaml-dev libcjson-dev libc-ares-dev
-libnl-3-dev libnl-route-3-dev libnftables-dev libssl-dev iproute2 util-linux curl ca-certificates"
+libnl-3-dev libnl-route-3-dev libnftables-dev libssl-dev libssh-dev iproute2 util-linux curl ca-certificates"
 test="clang clang-tidy clang-format llvm libclang-rt-14-dev valgrind universal-ctags nftables wget
-nodejs git procps strace gdb netcat-openbsd python3-yaml passwd mandoc"
+nodejs git procps strace gdb netcat-openbsd python3-yaml passwd mandoc
+openssh-client openssh-sftp-server rsync tmux vim less"
 bench="squid-openssl tinyproxy nginx-light bubblewrap make"
 
 list=

@@ -64,7 +64,9 @@ class Terminal:
             if pid:
                 self.pid = 0
                 return os.waitstatus_to_exitcode(status)
-            if select.select([self.master], [], [], 0.02)[0]:
+            if self.master < 0:
+                time.sleep(0.01)
+            elif select.select([self.master], [], [], 0.02)[0]:
                 try:
                     self.data += os.read(self.master, 65536)
                 except OSError:
