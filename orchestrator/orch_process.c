@@ -149,11 +149,11 @@ static int on_PROC_BOUND(void *owner, const struct channel_msg *m, int *fds, str
 	(void) fds;
 	p->state = PROC_BOUND_S;
 	p->calls->bound(p->owner);
-	return p->over ? 0
-		       : ask(p,
-				 &(struct request){
-					 PROC_CONFIRM, "confirm", ORCH_CONFIRM_MS, NULL, NULL, 0 },
-				 e);
+	return p->over || p->stopping ? 0
+				      : ask(p,
+						&(struct request){ PROC_CONFIRM, "confirm",
+							ORCH_CONFIRM_MS, NULL, NULL, 0 },
+						e);
 }
 
 static int on_PROC_CONFIRMED(void *owner, const struct channel_msg *m, int *fds, struct err *e)

@@ -75,7 +75,7 @@ class OnTerminal(LabTest):
             t.ask('stty size; tty', r'24 80\s+/dev/pts/\d+')
             t.resize(33, 111)
             wait_for(lambda: t.ask('stty size', r'(\d+ \d+)\s')[1] == b'33 111')
-            t.send('echo r""eady; sleep 1000\r')
+            t.send("sh -c 'echo r\"\"eady; exec sleep 1000'\r")
             t.expect('[\r\n]ready')
             t.send('\x03')
             t.ask('echo code=$?', 'code=130')

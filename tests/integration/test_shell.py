@@ -183,7 +183,7 @@ class Shell(LabTest):
             t.ask('stty size; echo $TERM', r'30 91\s+xterm-256color')
             t.resize(21, 61)
             wait_for(lambda: t.ask('stty size', r'[\r\n](\d+ \d+)\s')[1] == b'21 61')
-            t.send('echo g""o; sleep 1000\r')
+            t.send("sh -c 'echo g\"\"o; exec sleep 1000'\r")
             t.expect('[\r\n]go')
             t.send('\x03')
             t.ask('echo code=$?', 'code=130')
