@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include "core_log.h"
 #include "ssh_state.h"
 
@@ -90,11 +91,21 @@ static ssh_channel on_open(ssh_session s, void *owner)
 
 /* ---- driving ---- */
 
+/* libssh does not tell of a client that went away before it had sent anything. */
+static bool is_gone(const struct ssh_conn *c)
+{
+	int fd = ssh_get_fd(c->session);
+	char byte;
+	ssize_t n = fd < 0 ? 0 : recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
 static void exchange_keys(struct ssh_conn *c)
 {
 	int r = ssh_handle_key_exchange(c->session);
 
-	if (r == SSH_ERROR) {
+	if (r == SSH_ERROR || (r != SSH_OK && is_gone(c))) {
 		ssh_conn_end(c);
 	} else if (r == SSH_OK) {
 		c->exchanged = true;
