@@ -101,7 +101,9 @@ static void pull(struct ssh_chan *c)
 			room = sizeof bytes;
 		if (room == 0)
 			return;
+		c->pulling = true;
 		n = ssh_channel_read_nonblocking(c->ch, bytes, (uint32_t) room, 0);
+		c->pulling = false;
 		if (n <= 0)
 			return;
 		if (!is_deaf(c))
@@ -114,6 +116,11 @@ static void pass_eof(struct ssh_chan *c)
 {
 	if (!c->client_eof || c->shut || c->in_buf.len || !c->started)
 		return;
+	/* The end was read before what libssh has still in store. */
+	if (ssh_channel_poll(c->ch, 0) > 0) {
+		ssh_conn_kick(c->conn);
+		return;
+	}
 	c->shut = true;
 	if (c->kind == SSH_KIND_MAIN)
 		ssh_attach_eof(c);
@@ -171,9 +178,14 @@ static void on_out(void *owner, int fd, unsigned ready)
 {
 	struct ssh_out *o = owner;
 	char bytes[SSH_CHUNK];
-	ssize_t n = read(fd, bytes, sizeof bytes);
+	ssize_t n;
 
 	(void) ready;
+	if (o->buf.len) { /* what was read before goes first; the pump watches again */
+		(void) loop_io_watch(o->io, 0);
+		return;
+	}
+	n = read(fd, bytes, sizeof bytes);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n > 0) {

@@ -148,7 +148,7 @@ static int on_data(
 	ssh_conn_kick(c->conn);
 	if (is_stderr || c->ended || c->closed)
 		return (int) len;
-	if (ssh_buf_reserve(&c->in_buf, SSH_BUFFER) < 0)
+	if (c->pulling || ssh_buf_reserve(&c->in_buf, SSH_BUFFER) < 0)
 		return 0;
 	return (int) ssh_buf_add(&c->in_buf, data, len);
 }

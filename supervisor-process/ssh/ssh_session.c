@@ -13,8 +13,6 @@
 #include "core_log.h"
 #include "ssh_state.h"
 
-static void drive(struct ssh_conn *c);
-
 void ssh_conn_kick(struct ssh_conn *c)
 {
 	(void) loop_timer_start(c->kick, 0);
@@ -258,7 +256,7 @@ int ssh_conn_start(struct ssh_conn *c, struct err *e)
 {
 	if (loop_timer_start(c->deadline, SSH_LOGIN_MS) < 0)
 		return err_set(e, EIO, "SSH: no timer");
-	drive(c);
+	ssh_conn_kick(c); /* within the loop, which it may end */
 	return 0;
 }
 

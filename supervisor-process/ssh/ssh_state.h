@@ -52,6 +52,7 @@ struct ssh_chan {
 	struct ssh_buf in_buf;
 	struct ssh_out out[2];
 	bool started;	 /* its descriptors have come */
+	bool pulling;	 /* reading takes in packets, whose data must not overtake */
 	bool client_eof; /* the client sends no more */
 	bool shut;	 /* and the process was told */
 	bool ended;	 /* the process has ended: */

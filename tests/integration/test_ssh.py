@@ -49,7 +49,7 @@ class Commands(LabTest):
         with self.leaves_nothing(), Ssh() as box:
             data = bytes(range(256)) * 4000
             got = box.ssh('cat; echo err >&2; exit 7', input=data)
-            self.assertEqual((got.stdout, got.stderr, got.returncode), (data, b'err\n', 7))
+            self.assertEqual((got.stdout == data, got.stderr, got.returncode), (True, b'err\n', 7))
 
     def test_exit_codes(self):
         with Ssh() as box:
@@ -148,6 +148,22 @@ class Commands(LabTest):
 
 
 class Transfer(LabTest):
+    @classmethod
+    def setUpClass(cls):
+        """sftp-server wants an account for its uid."""
+        super().setUpClass()
+        cls.passwd = tempfile.NamedTemporaryFile(mode='w', dir='/tmp')
+        cls.passwd.write(open('/etc/passwd').read() + f'labuser:x:{lab.USER}:{lab.USER}::/tmp:/bin/bash\n')
+        cls.passwd.flush()
+        os.chmod(cls.passwd.name, 0o644)
+        lab.sh('mount', '--bind', cls.passwd.name, '/etc/passwd')
+
+    @classmethod
+    def tearDownClass(cls):
+        lab.sh('umount', '/etc/passwd')
+        cls.passwd.close()
+        super().tearDownClass()
+
     def make(self, path, size):
         with open('/dev/urandom', 'rb') as r, open(path, 'wb') as w:
             shutil.copyfileobj(r, w, MIB) if size is None else [w.write(r.read(MIB)) for _ in range(size)]

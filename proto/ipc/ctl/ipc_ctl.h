@@ -18,16 +18,16 @@ enum ctl_state {
 };
 
 /* ctl to orchestrator */
-#define CTL_REQUESTS(X)                                                                            \
-	X(CTL_HELLO, 1, 0, 256, 0, CTL_NEW)                                                        \
-	X(CTL_SHELL, 2, 0, 0, 0, CTL_GREETED)                                                      \
-	X(CTL_ATTACH, 3, 0, 0, 0, CTL_GREETED)                                                     \
+#define CTL_REQUESTS(X) \
+	X(CTL_HELLO, 1, 0, 256, 0, CTL_NEW) \
+	X(CTL_SHELL, 2, 0, 0, 0, CTL_GREETED) \
+	X(CTL_ATTACH, 3, 0, 0, 0, CTL_GREETED) \
 	X(CTL_SSH, 4, 0, 0, 0, CTL_GREETED)
 
 /* orchestrator to ctl */
-#define CTL_ANSWERS(X)                                                                             \
-	X(CTL_GREETING, 65, 0, 256, 0, CTL_NEW)                                                    \
-	X(CTL_CHANNEL, 66, 0, 0, 1, CTL_ASKED)                                                     \
+#define CTL_ANSWERS(X) \
+	X(CTL_GREETING, 65, 0, 256, 0, CTL_NEW) \
+	X(CTL_CHANNEL, 66, 0, 0, 1, CTL_ASKED) \
 	X(CTL_REFUSED, 67, 0, 1024, 0, CTL_NEW | CTL_GREETED | CTL_ASKED)
 
 #define X(name, number, min, max, fds, states) name = (number),
