@@ -84,6 +84,13 @@ int orch_ctl_connect(const char *path, int *ret_fd, struct err *e)
 	return 0;
 }
 
+static int stem_len(const char *file)
+{
+	size_t len = strlen(file), suffix = sizeof SUFFIX - 1;
+
+	return len > suffix && strcmp(file + len - suffix, SUFFIX) == 0 ? (int) (len - suffix) : 0;
+}
+
 /* true: a file that a dead sandbox left. */
 static bool is_stale(const char *path)
 {
@@ -92,6 +99,26 @@ static bool is_stale(const char *path)
 	int r = orch_ctl_connect(path, &fd, &ignored);
 
 	return r == -ECONNREFUSED;
+}
+
+/* What sandboxes left that were killed; under the lock, so that nobody is between bind and listen. */
+static void sweep(int folder, const char *path)
+{
+	int again = fcntl(folder, F_DUPFD_CLOEXEC, 3);
+	DIR *d = again < 0 ? NULL : fdopendir(again);
+	struct dirent *entry;
+	int looked = 0;
+
+	while (d && (entry = readdir(d)) && looked++ < ORCH_CTL_SANDBOXES_MAX) {
+		char file[ORCH_SOCKET_PATH_MAX + sizeof entry->d_name];
+
+		(void) snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
+		if (stem_len(entry->d_name) > 0 && strlen(file) < ORCH_SOCKET_PATH_MAX &&
+			is_stale(file))
+			(void) unlinkat(folder, entry->d_name, 0);
+	}
+	if (d)
+		(void) closedir(d);
 }
 
 static int bind_file(int fd, const char *path, struct err *e)
@@ -129,13 +156,18 @@ static int lock_folder(int folder, const char *path, struct err *e)
 	return 0;
 }
 
-/* Ours alone: whoever could write it could put his own sockets there. */
+/* Ours alone: whoever could write it could put his own sockets there.  A folder that is named for us
+ * (spec/process 10.1) is closed; one that others may use is refused. */
 static int check_folder(int folder, const char *path, struct err *e)
 {
+	const char *base = strrchr(path, '/');
 	struct stat st;
 
 	if (fstat(folder, &st) < 0)
 		return err_set(e, errno, "%s: %s", path, strerror(errno));
+	if (base && strncmp(base + 1, "openshell", 9) == 0 && st.st_uid == geteuid() &&
+		fchmod(folder, 0700) == 0)
+		return 0;
 	if (st.st_uid != geteuid() || (st.st_mode & 0077))
 		return err_set(e, EPERM,
 			"%s: must belong to uid %u with mode 0700; it has uid %u and mode %04o",
@@ -144,12 +176,11 @@ static int check_folder(int folder, const char *path, struct err *e)
 	return 0;
 }
 
-static int open_folder(const char *path, bool make, bool *ret_made, int *ret_fd, struct err *e)
+static int open_folder(const char *path, int *ret_fd, struct err *e)
 {
 	AUTO_CLOSE int fd = -1;
 
-	if (make && mkdir(path, 0700) == 0)
-		*ret_made = true;
+	(void) mkdir(path, 0700); /* what fails shows when it is opened */
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return err_set(e, errno, "folder of control sockets %s: %s", path, strerror(errno));
@@ -159,14 +190,14 @@ static int open_folder(const char *path, bool make, bool *ret_made, int *ret_fd,
 	return 0;
 }
 
-static int listen_in(const char *folder, const char *path, int type, bool ours,
-	struct orch_ctl_socket *ret, struct err *e)
+static int listen_in(
+	const char *folder, const char *path, int type, struct orch_ctl_socket *ret, struct err *e)
 {
 	AUTO_CLOSE int lock = -1, fd = -1;
 
-	if (open_folder(folder, true, &ret->made_folder, &lock, e) < 0 ||
-		(ours && check_folder(lock, folder, e) < 0))
+	if (open_folder(folder, &lock, e) < 0 || check_folder(lock, folder, e) < 0)
 		return -e->code;
+	sweep(lock, folder);
 	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return err_set(e, errno, "make a socket: %s", strerror(errno));
@@ -193,7 +224,7 @@ int orch_ctl_listen(const char *name, struct orch_ctl_socket *ret, struct err *e
 			e, ENAMETOOLONG, "control socket in %s: the path is too long", folder);
 	/* Whoever ends takes the empty folder away: once more, then. */
 	for (int i = 0; i < 3; i++) {
-		r = listen_in(folder, path, SOCK_SEQPACKET, true, ret, e);
+		r = listen_in(folder, path, SOCK_SEQPACKET, ret, e);
 		if (r != -ENOENT)
 			break;
 	}
@@ -249,7 +280,7 @@ int orch_ctl_listen_at(const char *path, int type, struct orch_ctl_socket *ret, 
 	if (parent_of(path, folder, e) < 0)
 		return -e->code;
 	make_parents(folder);
-	return listen_in(folder, path, type, true, ret, e);
+	return listen_in(folder, path, type, ret, e);
 }
 
 void orch_ctl_socket_done(struct orch_ctl_socket *s)
@@ -269,13 +300,6 @@ void orch_ctl_socket_done(struct orch_ctl_socket *s)
 		(void) rmdir(folder);
 }
 
-static int stem_len(const char *file)
-{
-	size_t len = strlen(file), suffix = sizeof SUFFIX - 1;
-
-	return len > suffix && strcmp(file + len - suffix, SUFFIX) == 0 ? (int) (len - suffix) : 0;
-}
-
 /* One name that is alive goes to *ret; the rest only to the list. */
 static int look(DIR *d, const char *folder, char *ret, struct text *list)
 {
@@ -293,7 +317,7 @@ static int look(DIR *d, const char *folder, char *ret, struct text *list)
 			orch_ctl_connect(path, &fd, &ignored) < 0)
 			continue;
 		if (n++ == 0)
-			(void) snprintf(ret, ORCH_SOCKET_PATH_MAX, "%s", path);
+			(void) memcpy(ret, path, strlen(path) + 1);
 		text_addf(list, "%s%.*s", n > 1 ? ", " : "", len, entry->d_name);
 	}
 	return n;

@@ -17,7 +17,6 @@
 
 struct orch_ctl_socket { /* bound by us; the file goes with it */
 	int fd;		 /* -1: none */
-	bool made_folder;
 	char path[ORCH_SOCKET_PATH_MAX];
 };
 

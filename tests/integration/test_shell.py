@@ -341,6 +341,12 @@ class Sockets(LabTest):
             a.process.wait(20)
             self.assertTrue(os.path.exists(a.socket))
             self.assertEqual(lab.run(policy(), ['true'], args=['--name', a.name]).code, 0)
+        with Named(['sleep', '100']) as a:
+            lab.kill(a.process.pid)
+            a.process.wait(20)
+            self.assertTrue(os.path.exists(a.socket))
+            self.assertEqual(lab.run(policy(), ['true']).code, 0)
+            self.assertFalse(os.path.exists(a.socket))
 
     def test_folder_of_somebody_else_is_refused(self):
         os.makedirs('/tmp/lab-open-dir', exist_ok=True)
