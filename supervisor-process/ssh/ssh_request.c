@@ -17,6 +17,7 @@ static uint32_t clamp(int value)
 	return value > SIDE_MAX ? SIDE_MAX : (uint32_t) value;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the signature is libssh's */
 static int on_pty(ssh_session s, ssh_channel ch, const char *term, int columns, int rows, int x,
 	int y, void *owner)
 {

@@ -33,6 +33,13 @@ class Named(Sandbox):
             self.wait_err('enforcing')
             wait_for(lambda: b'not running' not in ctl(self, 'exec', '--', 'true').stderr)
 
+    def __exit__(self, *what):
+        said = self.err
+        super().__exit__(*what)
+        # Session programs of SSH have no exit status that anybody sees.
+        if 'Sanitizer' in said or 'runtime error' in said:
+            raise AssertionError(said)
+
 
 class Outer:
     """A user's shell at a terminal, in which the supervisor is one command."""
