@@ -1,6 +1,8 @@
 """The main session: -i, its terminal, pipes, attaching, the lease, the end."""
 import os
 import signal
+import socket
+import struct
 import subprocess
 import termios
 import time
@@ -163,7 +165,62 @@ def leaf_of(pid):
     return next(p for p in lab.children(pid) if lab.exe_name(p) == 'openshell-supervisor-process')
 
 
+class Raw:
+    """A client of the session channel that need not keep to any rules (proto/ipc/session)."""
+
+    def __init__(self, box, read_only):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as ctl_socket:
+            ctl_socket.connect(box.socket)
+            ctl_socket.send(self.packet(1, b'\x08\x01'))
+            ctl_socket.recv(4096)
+            ctl_socket.send(self.packet(3, b''))
+            _, fds, _, _ = socket.recv_fds(ctl_socket, 4096, 1)
+        self.socket = socket.socket(fileno=fds[0])
+        self.socket.settimeout(20)
+        self.send(1, b'\x08\x01' if read_only else b'')
+        self.until(65)
+
+    @staticmethod
+    def packet(number, body):
+        return struct.pack('<HHI', number, 0, 0) + body
+
+    def send(self, number, body=b''):
+        self.socket.send(self.packet(number, body))
+
+    def until(self, number):
+        while True:
+            got = self.socket.recv(65536)
+            if not got or struct.unpack('<H', got[:2])[0] == number:
+                return got
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+
 class Attach(LabTest):
+    def test_looker_on_changes_nothing(self):
+        """GAP-32: neither size nor signals nor input from a read-only client."""
+        with Named(['sh', '-c', 'while read x; do stty size; echo $x; done'], args=['-i']) as box:
+            with Terminal(ctl_argv(box, 'attach'), rows=20, columns=70) as a, Raw(box, read_only=True) as raw:
+                a.ask('one', '20 70\\s+one')
+                raw.send(4, b'\x08\x05\x10\x06')       # resize
+                raw.send(5, b'\x08\x09')               # SIGKILL
+                raw.send(2, b'\x12\x05evil\n')
+                self.assertTrue(raw.until(68))          # dropped, and said so: all was looked at
+                a.ask('two', '20 70\\s+two')
+                self.assertNotIn(b'evil', a.data)
+
+    def test_client_that_breaks_the_rules_is_cut_off(self):
+        with Named(['cat'], args=['-i']) as box:
+            for number, body in ((3, b'\x08\xff\x01'), (1, b''), (99, b''), (2, b'\xff'), (65, b'')):
+                with Raw(box, read_only=True) as raw:
+                    raw.send(number, body)
+                    self.assertEqual(raw.until(-1), b'', number)
+            self.assertIsNone(box.process.poll())
+
     def test_replay_then_live_then_exit_status(self):
         with Named(['sh', '-c', 'echo before; read x; echo got $x; exit 9'], args=['-i']) as box:
             with Terminal(ctl_argv(box, 'attach')) as a:
@@ -198,8 +255,6 @@ class Attach(LabTest):
                 a.ask('again', 'again\r\nagain')
                 b.expect('again')
                 self.assertNotIn(b'intruder', a.data)
-                size = ctl(box, 'exec', '--', 'sh', '-c', 'stty size -F $(ls -t /dev/pts/[0-9]* | head -1) 2>&1; true')
-                self.assertNotIn(b'5 5', size.stdout)
             os.kill(a.pid, signal.SIGKILL)      # abrupt loss gives the lease back
             a.wait()
 

@@ -101,6 +101,7 @@ class Commands(LabTest):
             for words in (['-l', 'somebody'], ['-o', 'PreferredAuthentications=publickey', '-i', str(key)]):
                 got = subprocess.run(box.words(*words, 'sandbox', 'id -u'), capture_output=True, timeout=20)
                 self.assertEqual(got.stdout, b'4242\n', got)
+            # The client tries "none" first by itself; a raw one asks for a password only.
             got = subprocess.run(box.words('-v', '-o', 'PreferredAuthentications=none', 'sandbox', 'true'), capture_output=True, timeout=20)
             self.assertEqual(got.returncode, 0, got)
 
@@ -367,6 +368,22 @@ class Terminals(LabTest):
                 t.send('exit 6\r')
                 self.assertEqual(t.wait(), 6)
             self.assertEqual(box.process.wait(20), 6)
+
+
+    def test_attach_without_anything_to_attach_to_says_what_to_do(self):
+        with Named(['sleep', '100']) as box:
+            config = box.dir / 'c'
+            config.write_bytes(ctl(box, 'ssh-config').stdout)
+            got = subprocess.run(['ssh', '-F', str(config), '-s', 'sandbox', 'openshell-main'], capture_output=True, timeout=20,
+                                 stdin=subprocess.DEVNULL)
+            self.assertEqual(got.returncode, 126, got)
+            self.assertIn(b'--attachable', got.stderr)
+
+    def test_attach_to_pipes_is_byte_exact(self):
+        data = bytes(range(256)) * 300 + b'\x10\x11' * 10
+        with Ssh(['sh', '-c', f'head -c {len(data)} | od -An -v -tx1 | tr -d " \\n"; echo; exit 3'], stdout=subprocess.DEVNULL) as box:
+            got = subprocess.run(box.words('-s', 'sandbox', 'openshell-main'), input=data, capture_output=True, timeout=30)
+            self.assertEqual((got.stdout.strip() == data.hex().encode(), got.returncode), (True, 3), got.stderr)
 
 
 class Tmux119(Tmux):
