@@ -29,6 +29,7 @@ struct stream {
 	struct exec *exec;
 	struct orch_relay *relay;
 	bool out;
+	bool over;
 };
 
 struct exec {
@@ -53,9 +54,14 @@ static void tell(struct exec *x, uint16_t number, const ProtobufCMessage *m)
 	(void) channel_send(x->channel, number, JOB, m, &ignored); /* its end is seen elsewhere */
 }
 
+static bool is_over(const struct stream *st)
+{
+	return !st->relay || st->over;
+}
+
 static void stop_if_done(struct exec *x)
 {
-	if (x->ended && !x->streams[1].relay && !x->streams[2].relay)
+	if (x->ended && is_over(&x->streams[1]) && is_over(&x->streams[2]))
 		loop_stop(x->loop);
 }
 
@@ -64,7 +70,11 @@ static void on_relay_end(void *owner, enum orch_relay_end why)
 	struct stream *st = owner;
 	struct exec *x = st->exec;
 
-	orch_relay_free(TAKE_PTR(st->relay));
+	st->over = true;
+	if (x->tty) /* the ends of a terminal are duplicates */
+		orch_relay_retire(st->relay);
+	else
+		orch_relay_free(TAKE_PTR(st->relay));
 	if (st->out) {
 		stop_if_done(x);
 		return;

@@ -111,6 +111,13 @@ int orch_relay_new(struct loop *l, int take_from, int take_to, orch_relay_fn fn,
 	return 0;
 }
 
+void orch_relay_retire(struct orch_relay *r)
+{
+	orch_side_retire(&r->from);
+	orch_side_retire(&r->to);
+	loop_timer_stop(r->soon);
+}
+
 void orch_relay_free(struct orch_relay *r)
 {
 	if (!r)

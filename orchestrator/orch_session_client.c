@@ -108,7 +108,7 @@ static void take_lease(struct session_client *c, const Openshell__Ipc__SessionOp
 
 	if (o->read_only)
 		return;
-	if (s->in.fd < 0) {
+	if (!orch_side_is_open(&s->in)) {
 		notice(c, "read-only: the main process' input is closed");
 	} else if (s->holder) {
 		notice(c, "read-only: another client has the keyboard");
@@ -177,8 +177,9 @@ static int on_SESSION_INPUT(void *owner, const struct channel_msg *m, int *fds, 
 		session_client_taken(c, b->data.len); /* dropped */
 	} else if (session_room(c->session) < b->data.len + 1) {
 		notice(c,
-			c->session->in.fd < 0 ? "the main process' input is closed; detached"
-					      : "the main process does not read; detached");
+			!orch_side_is_open(&c->session->in)
+				? "the main process' input is closed; detached"
+				: "the main process does not read; detached");
 		say_goodbye(c, true, 0);
 	} else {
 		type(c, (const char *) b->data.data, b->data.len);

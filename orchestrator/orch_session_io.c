@@ -8,7 +8,7 @@
 
 size_t session_room(const struct orch_session *s)
 {
-	return s->in.fd >= 0 ? ORCH_INPUT_BYTES - s->input_len : 0;
+	return orch_side_is_open(&s->in) ? ORCH_INPUT_BYTES - s->input_len : 0;
 }
 
 /* The holder may send that much more. */
@@ -20,6 +20,15 @@ static void credit(struct orch_session *s, size_t n)
 	n -= foreign;
 	if (n && s->holder && s->holder != &s->local)
 		session_client_taken((struct session_client *) (uintptr_t) s->holder, n);
+}
+
+/* The two directions of a terminal are duplicates of one descriptor. */
+static void close_side(struct orch_session *s, struct orch_side *side)
+{
+	if (s->terminal)
+		orch_side_retire(side);
+	else
+		orch_side_done(side);
 }
 
 static void write_input(struct orch_session *s)
@@ -34,7 +43,7 @@ static void write_input(struct orch_session *s)
 		if (n < 0) { /* it does not read any more */
 			credit(s, s->input_len);
 			s->input_len = s->input_start = 0;
-			orch_side_done(&s->in);
+			close_side(s, &s->in);
 			return;
 		}
 		s->input_start = (s->input_start + (size_t) n) % ORCH_INPUT_BYTES;
@@ -58,16 +67,16 @@ void session_on_in(void *owner, int fd, unsigned ready)
 
 void session_input(struct orch_session *s, const char *bytes, size_t len)
 {
-	for (size_t i = 0; i < len && s->in.fd >= 0; i++)
+	for (size_t i = 0; i < len && orch_side_is_open(&s->in); i++)
 		s->input[(s->input_start + s->input_len++) % ORCH_INPUT_BYTES] = bytes[i];
-	if (s->in.fd >= 0)
+	if (orch_side_is_open(&s->in))
 		write_input(s);
 }
 
 void session_close_input(struct orch_session *s)
 {
 	s->local.eof = true;
-	if (s->in.fd >= 0)
+	if (orch_side_is_open(&s->in))
 		write_input(s);
 }
 
@@ -76,13 +85,13 @@ void session_watch_output(struct orch_session *s)
 	bool full = session_local_behind(s) > ORCH_LOCAL_BEHIND;
 
 	for (int i = 0; i < 2; i++)
-		if (s->out[i].fd >= 0 && s->started)
+		if (orch_side_is_open(&s->out[i]) && s->started)
 			orch_side_watch(&s->out[i], full ? 0 : LOOP_READ);
 }
 
 bool session_output_is_over(const struct orch_session *s)
 {
-	return s->out[0].fd < 0 && s->out[1].fd < 0;
+	return !orch_side_is_open(&s->out[0]) && !orch_side_is_open(&s->out[1]);
 }
 
 void session_on_out(void *owner, int fd, unsigned ready)
@@ -98,7 +107,7 @@ void session_on_out(void *owner, int fd, unsigned ready)
 		if (n < 0 && orch_side_is_later(errno))
 			break;
 		if (n <= 0) { /* a terminal's master reports its end as EIO */
-			orch_side_done(&s->out[which]);
+			close_side(s, &s->out[which]);
 			break;
 		}
 		orch_replay_add(s->replay, which == 0 ? 1 : 2, bytes, (size_t) n);

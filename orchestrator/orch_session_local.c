@@ -109,7 +109,8 @@ void session_local_watch(struct orch_session *s)
 
 	if (in->fd < 0 || !s->started)
 		return;
-	if (s->in.fd < 0) { /* nobody reads it: leave it to whoever has the terminal next */
+	if (!orch_side_is_open(
+		    &s->in)) { /* nobody reads it: leave it to whoever has the terminal next */
 		orch_side_watch(in, 0);
 		return;
 	}

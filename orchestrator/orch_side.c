@@ -45,6 +45,17 @@ int orch_side_init(
 	return s->waits ? loop_io_new(l, s->fd, fn, owner, &s->io, e) : 0;
 }
 
+void orch_side_retire(struct orch_side *s)
+{
+	orch_side_watch(s, 0);
+	s->over = true;
+}
+
+bool orch_side_is_open(const struct orch_side *s)
+{
+	return s->fd >= 0 && !s->over;
+}
+
 void orch_side_done(struct orch_side *s)
 {
 	loop_io_free(s->io);

@@ -19,8 +19,7 @@ static void on_drained(void *owner)
 
 	for (int i = 0; i < 2; i++) {
 		loop_io_free(TAKE_PTR(c->out[i].io));
-		core_closep(&c->out[i].fd);
-		c->out[i].fd = -1;
+		c->out[i].over = true;
 	}
 	ssh_conn_kick(c->conn);
 }
@@ -55,17 +54,20 @@ struct ssh_chan *ssh_chan_new(struct ssh_conn *conn, ssh_channel ch)
 
 static void close_input(struct ssh_chan *c)
 {
+	c->in_over = true;
+	c->in_buf.len = 0;
 	loop_io_free(TAKE_PTR(c->in_io));
 	if (c->kind == SSH_KIND_DIAL && c->in >= 0)
 		(void) shutdown(c->in, SHUT_WR);
+	if (c->kind == SSH_KIND_DIAL || c->tty)
+		return; /* a duplicate of out, closed with it */
 	core_closep(&c->in);
 	c->in = -1;
-	c->in_buf.len = 0;
 }
 
 static void to_process(struct ssh_chan *c)
 {
-	while (c->in >= 0 && c->in_buf.len > 0) {
+	while (c->in >= 0 && !c->in_over && c->in_buf.len > 0) {
 		ssize_t n = write(c->in, c->in_buf.at + c->in_buf.start, c->in_buf.len);
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
@@ -85,7 +87,7 @@ static void to_process(struct ssh_chan *c)
 /* What the client sends after the process stopped reading has nowhere to go. */
 static bool is_deaf(const struct ssh_chan *c)
 {
-	return c->ended || (c->started && c->kind != SSH_KIND_MAIN && c->in < 0);
+	return c->ended || (c->started && c->kind != SSH_KIND_MAIN && (c->in < 0 || c->in_over));
 }
 
 /* Rule 1: libssh keeps what did not fit, and its window opens only when it is read. */
@@ -192,16 +194,15 @@ static void on_out(void *owner, int fd, unsigned ready)
 		(void) ssh_buf_add(&o->buf, bytes, (size_t) n);
 	} else { /* a terminal's master reports its end as EIO */
 		loop_io_free(TAKE_PTR(o->io));
-		core_closep(&o->fd);
-		o->fd = -1;
+		o->over = true;
 	}
 	ssh_conn_kick(o->chan->conn);
 }
 
 static bool output_is_over(const struct ssh_chan *c)
 {
-	return c->out[0].fd < 0 && c->out[1].fd < 0 && c->out[0].buf.len == 0 &&
-		c->out[1].buf.len == 0;
+	return (c->out[0].fd < 0 || c->out[0].over) && (c->out[1].fd < 0 || c->out[1].over) &&
+		c->out[0].buf.len == 0 && c->out[1].buf.len == 0;
 }
 
 /* Data, then eof, then the exit status, then close. */

@@ -29,7 +29,8 @@ struct ssh_chan;
 
 struct ssh_out { /* towards the client: stdout or stderr */
 	struct ssh_chan *chan;
-	int fd; /* -1: none, or at its end */
+	int fd;	   /* -1: none */
+	bool over; /* at its end; it stays open, as it may be a duplicate that epoll(7) remembers */
 	struct loop_io *io;
 	struct ssh_buf buf;
 };
@@ -48,6 +49,7 @@ struct ssh_chan {
 	size_t n_vars;
 
 	int in; /* the process' input; -1: not there yet, or closed */
+	bool in_over;
 	struct loop_io *in_io;
 	struct ssh_buf in_buf;
 	struct ssh_out out[2];

@@ -146,6 +146,19 @@ class OnTerminal(LabTest):
             self.assertIsNone(box.process.poll())
 
 
+def cpu_ticks(pid):
+    with open(f'/proc/{pid}/stat') as f:
+        fields = f.read().rsplit(')', 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def idle(pid):
+    """Within a second, less than a third of it on the processor: not spinning."""
+    before = cpu_ticks(pid)
+    time.sleep(1)       # a span to measure in, not something to wait for
+    return cpu_ticks(pid) - before < 33
+
+
 KEEPER = '''
 import subprocess, sys, signal
 signal.signal(signal.SIGTTOU, signal.SIG_IGN)
@@ -244,6 +257,15 @@ class Attach(LabTest):
                 b.ask('two', 'two\r\ntwo')
                 self.assertNotIn(b'never', b.data)
             self.assertIsNone(box.process.poll())
+
+    def test_terminal_that_its_program_has_closed_costs_nothing(self):
+        with Named(['sh', '-c', 'exec sleep 1000 <&- >&- 2>&-'], args=['-i']) as box:
+            wait_for(lambda: [p for p in lab.descendants(box.process.pid) if lab.exe_name(p) == 'sleep'])
+            self.assertTrue(idle(box.process.pid))
+            with Terminal(ctl_argv(box, 'exec', '-t', '--', 'sh', '-c', 'exec sleep 1000 <&- >&- 2>&-')) as t:
+                wait_for(lambda: len([p for p in lab.descendants(box.process.pid) if lab.exe_name(p) == 'sleep']) == 2)
+                self.assertTrue(idle(t.pid))
+                self.assertTrue(idle(box.process.pid))
 
     def test_one_writer_at_a_time(self):
         with Named(['cat'], args=['-i']) as box, Terminal(ctl_argv(box, 'attach'), rows=30, columns=100) as a:

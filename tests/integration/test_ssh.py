@@ -12,7 +12,7 @@ import tempfile
 import lab
 from lab import BASH, LabTest, Origin, endpoint, policy, rule, wait_for
 from terminal import Terminal
-from test_main_session import Named, ctl, ctl_argv
+from test_main_session import Named, ctl, ctl_argv, idle
 from test_shell import PROBE, Tmux
 
 MIB = 1024 * 1024
@@ -286,6 +286,27 @@ class Forward(LabTest):
                         s.shutdown(socket.SHUT_WR)
                         self.assertEqual(s.recv(100), f'got {size}'.encode())
                 p.kill()
+
+    def test_half_closed_forward_and_closed_terminal_cost_nothing(self):
+        server = ('import socket\ns=socket.create_server(("127.0.0.1",8124))\nprint("up",flush=True)\nc,_=s.accept()\n'
+                  'c.sendall(b"bye"); c.shutdown(1)\nprint("got",c.recv(10),flush=True)\nimport time; time.sleep(1000)')
+        with Ssh(['/usr/bin/python3', '-c', server]) as box:
+            box.wait_out('up')
+            path = str(box.dir / 'forward')
+            with subprocess.Popen(box.words('-N', '-L', f'{path}:127.0.0.1:8124', 'sandbox')) as p:
+                wait_for(lambda: os.path.exists(path))
+                with socket.socket(socket.AF_UNIX) as s:
+                    s.settimeout(20)
+                    s.connect(path)
+                    self.assertEqual((s.recv(10), s.recv(10)), (b'bye', b''))
+                    self.assertTrue(idle(wait_for(box.sessions)[0]))
+                    s.sendall(b'still')
+                    box.wait_out('still')
+                p.kill()
+            wait_for(lambda: not box.sessions())
+            with Terminal(box.words('-tt', 'sandbox', 'exec sleep 1000 <&- >&- 2>&-')):
+                wait_for(lambda: [p for p in lab.descendants(box.process.pid) if lab.exe_name(p) == 'sleep'])
+                self.assertTrue(idle(box.sessions()[0]))
 
     def test_what_is_not_loopback_is_refused(self):
         """Attack 119: to the supervisor, the proxy, the outside, an odd port."""
