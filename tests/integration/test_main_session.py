@@ -1,4 +1,5 @@
 """The main session: -i, its terminal, pipes, attaching, the lease, the end."""
+import contextlib
 import os
 import signal
 import socket
@@ -225,6 +226,14 @@ class Attach(LabTest):
                 self.assertTrue(raw.until(68))          # dropped, and said so: all was looked at
                 a.ask('two', '20 70\\s+two')
                 self.assertNotIn(b'evil', a.data)
+
+    def test_as_many_clients_as_the_limit_and_no_more(self):
+        with Named(['cat'], args=['-i']) as box, contextlib.ExitStack() as stack:
+            for _ in range(32):
+                stack.enter_context(Raw(box, read_only=True))
+            got = ctl(box, 'attach', stdin=subprocess.DEVNULL)
+            self.assertEqual(got.returncode, 1, got)
+            self.assertIn(b'32 clients are attached already', got.stderr)
 
     def test_client_that_breaks_the_rules_is_cut_off(self):
         with Named(['cat'], args=['-i']) as box:

@@ -122,6 +122,26 @@ class Commands(LabTest):
             got = subprocess.run(['ssh', '-F', str(config), 'box', 'echo hi'], capture_output=True, timeout=20)
             self.assertEqual((got.stdout, got.returncode), (b'hi\n', 0), got)
 
+    def test_channels_of_one_connection_are_limited_and_independent(self):
+        with Ssh() as box:
+            path = str(box.dir / 'mux')
+            with subprocess.Popen(box.words('-M', '-N', '-S', path, 'sandbox')) as master:
+                wait_for(lambda: os.path.exists(path))
+                mux = lambda *w: subprocess.Popen(['ssh', '-S', path, '-F', '/dev/null', 'sandbox', *w], stdin=subprocess.PIPE,
+                                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                open_ones = [mux(f'echo up; cat; exit {i}') for i in range(64)]
+                for p in open_ones:
+                    self.assertEqual(p.stdout.readline(), b'up\n')
+                one_more = mux('echo up')
+                self.assertNotEqual(one_more.wait(20), 0)
+                for stream in (one_more.stdin, one_more.stdout, one_more.stderr):
+                    stream.close()
+                for i, p in enumerate(open_ones):
+                    out, _ = p.communicate(b'%d' % i, timeout=20)
+                    self.assertEqual((out, p.returncode), (b'%d' % i, i))
+                self.assertEqual(len(box.sessions()), 1)
+                master.kill()
+
     def test_abstract_socket(self):
         with Ssh(path='@lab-ssh') as box:
             with box.connect() as s:
