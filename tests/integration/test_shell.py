@@ -269,6 +269,7 @@ class Tmux(LabTest):
         self.keys('i', 'hello from vim', 'Escape')
         self.see('hello from vim')
         self.tmux('resize-window', '-x', '100', '-y', '30')
+        wait_for(lambda: self.screen().count('\n~') >= 27, 20, self.screen)     # it has drawn the larger one
         self.keys(':echo "size" &lines &columns', 'Enter')
         self.see('size 30 100')
         self.keys(':q!', 'Enter')
