@@ -233,7 +233,7 @@ class Shell(LabTest):
             self.assertEqual((got.returncode, got.stdout), (4, b'42\n'), got)
 
 
-class Tmux(LabTest):
+class TmuxUser:
     """Full-screen programs, as a user has them."""
 
     def setUp(self):
@@ -291,6 +291,8 @@ class Tmux(LabTest):
         self.keys('exit', 'Enter')
         self.see('OUT>')
 
+
+class FullScreen(TmuxUser, LabTest):
     def test_ctl_shell(self):
         with Named(['sleep', '1000']) as box:
             self.use(lambda: self.keys(' '.join(ctl_argv(box, 'shell')), 'Enter'), self.leave_by_exit)

@@ -13,7 +13,7 @@ import lab
 from lab import BASH, LabTest, Origin, endpoint, policy, rule, wait_for
 from terminal import Terminal
 from test_main_session import Named, ctl, ctl_argv, idle
-from test_shell import PROBE, Tmux
+from test_shell import PROBE, TmuxUser
 
 MIB = 1024 * 1024
 
@@ -427,12 +427,7 @@ class Terminals(LabTest):
             self.assertEqual((got.stdout.strip() == data.hex().encode(), got.returncode), (True, 3), got.stderr)
 
 
-class Tmux119(Tmux):
-    def test_ctl_shell(self):
-        self.skipTest('in test_shell')
-
-    test_attach = test_interactive = test_ctl_shell
-
+class FullScreen(TmuxUser, LabTest):
     def test_ssh(self):
         with Ssh() as box:
             self.use(lambda: self.keys(' '.join(box.words('sandbox')), 'Enter'), self.leave_by_exit)
