@@ -55,6 +55,24 @@
 /* streams */
 #define ORCH_PIPE_BYTES 65536 /* buffer of one relayed direction */
 
+/* main session */
+#define ORCH_REPLAY_BYTES (1024 * 1024) /* output of the main process that is kept */
+#define ORCH_CHUNK_MAX 4096		/* bytes of one chunk of it */
+#define ORCH_INPUT_BYTES (64 * 4096)	/* input that the main process has not taken */
+#define ORCH_LOCAL_BEHIND (64 * 1024)	/* output that the operator's own terminal has not taken */
+#define ORCH_SESSION_CLIENTS_MAX 32	/* attached at a time */
+#define ORCH_READERS_MS 2000		/* after the end: clients that still read */
+
+/* control socket */
+#define ORCH_CTL_CONNECTIONS_MAX 32 /* that have not been answered yet */
+#define ORCH_CTL_HELLO_MS 5000	    /* from connect to the request */
+#define ORCH_CTL_NAME_MAX 64	    /* bytes of --name */
+#define ORCH_CTL_LOCK_MS 2000	    /* for the folder of sockets, shared with other sandboxes */
+#define ORCH_CTL_SANDBOXES_MAX 256  /* sockets looked at when no name is given */
+#define ORCH_CTL_ANSWER_MS 15000    /* of the orchestrator to ctl */
+#define ORCH_CTL_DRAIN_MS 2000	    /* after a command's end: output that others still hold */
+#define ORCH_ACCEPT_PAUSE_MS 100    /* after an accept(2) that failed */
+
 /* events */
 #define ORCH_REPEATS_MAX 64	   /* different denials remembered */
 #define ORCH_REPEAT_WINDOW_MS 5000 /* equal denials within are counted, not shown */

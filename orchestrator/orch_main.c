@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "core_fd.h"
 #include "core_log.h"
+#include "orch_ctl.h"
 #include "orch_driver.h"
 #include "orch_options.h"
 #include "orch_policy_cmd.h"
@@ -51,5 +52,7 @@ int main(int argc, char **argv)
 		return orch_driver_copy(argc - 2, argv + 2);
 	if (argc > 1 && strcmp(argv[1], "validate-workspace") == 0)
 		return orch_driver_validate(argv + 1);
+	if (argc > 1 && strcmp(argv[1], "ctl") == 0)
+		return orch_ctl_command(argc - 2, argv + 2);
 	return run(argc, argv);
 }

@@ -6,6 +6,7 @@
 #include "core_failure.h"
 #include "core_fd.h"
 #include "core_text.h"
+#include "orch_ctl_socket.h"
 #include "orch_options.h"
 #include "orch_spec.h"
 
@@ -111,6 +112,28 @@ static int set_skill(struct orch_options *o, const struct row *r, const char *va
 	(void) value;
 	(void) e;
 	o->skill = true;
+	return 0;
+}
+
+static int set_attachable(
+	struct orch_options *o, const struct row *r, const char *value, struct err *e)
+{
+	(void) r;
+	(void) value;
+	(void) e;
+	o->attachable = true;
+	return 0;
+}
+
+static int set_name(struct orch_options *o, const struct row *r, const char *value, struct err *e)
+{
+	if (!orch_ctl_is_name(value))
+		return err_set(e, EINVAL,
+			"--%s must be 1 to %d letters, digits, dots, dashes or underscores, and "
+			"not "
+			"begin with a dot; not '%.80s'",
+			r->name, ORCH_CTL_NAME_MAX, value);
+	o->name = value;
 	return 0;
 }
 
@@ -253,6 +276,14 @@ static const struct row rows[] = {
 		"what the network leaf runs as; 1337 by default" },
 	{ "proxy-gid", 0, VALUE_ONE, "OPENSHELL_PROXY_GID", set_id, AT(proxy_gid), "GID",
 		"its group; the same number as the uid by default" },
+	{ "name", 0, VALUE_ONE, NULL, set_name, 0, "NAME",
+		"what ctl calls this sandbox; a random one by default" },
+	{ "ctl-socket", 0, VALUE_ONE, NULL, set_text, AT(ctl_socket), "PATH|none",
+		"the control socket; by name in /run/openshell or XDG_RUNTIME_DIR by default" },
+	{ "attachable", 0, VALUE_NONE, NULL, set_attachable, 0, "",
+		"ctl attach works for a command without a terminal, too" },
+	{ "ssh-socket-path", 0, VALUE_ONE, "OPENSHELL_SSH_SOCKET_PATH", set_text, AT(ssh_socket),
+		"PATH", "serve SSH on this Unix socket (@name: an abstract one)" },
 	{ "sandbox-id", 0, VALUE_ONE, "OPENSHELL_SANDBOX_ID", set_text, AT(sandbox_id), "ID",
 		"name of this sandbox in events" },
 	/* The name matters to a gateway only, and --openshell-endpoint is refused. */
@@ -262,7 +293,6 @@ static const struct row rows[] = {
 	{ "mode", 0, VALUE_ONE, NULL, set_mode, 0, NULL, "" },
 	{ "policy-rules", 0, VALUE_ONE, "OPENSHELL_POLICY_RULES", policy_rules, 0, NULL, "" },
 	REFUSED("openshell-endpoint", VALUE_ONE, "OPENSHELL_ENDPOINT", "the gateway connection is"),
-	REFUSED("ssh-socket-path", VALUE_ONE, "OPENSHELL_SSH_SOCKET_PATH", "the SSH server is"),
 	REFUSED("inference-routes", VALUE_ONE, "OPENSHELL_INFERENCE_ROUTES",
 		"inference routing is"),
 	REFUSED("sidecar-state-dir", VALUE_ONE, "OPENSHELL_SIDECAR_STATE_DIR",
@@ -546,7 +576,8 @@ void orch_options_help(int fd)
 		"       openshell-supervisor policy eval --policy FILE\n"
 		"       openshell-supervisor policy glob DIALECT PATTERN VALUE | --batch\n"
 		"       openshell-supervisor policy path [--allow-encoded-slash] TARGET | "
-		"--batch\n\n"
+		"--batch\n"
+		"       openshell-supervisor ctl exec|shell|attach|ssh-config ...\n\n"
 		"Runs one command inside a boundary that a policy describes.\n\n");
 	for (const struct row *r = rows; r->name; r++) {
 		char flag[64];

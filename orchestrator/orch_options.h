@@ -28,10 +28,14 @@ struct orch_options {
 	uint64_t timeout_s;	 /* 0: none */
 	bool skill;		 /* write the agent's page about the sandbox */
 	uint32_t delegated;	 /* mask of enum failure_kind (core_failure.h) */
+	const char *name;	 /* NULL: a random one */
+	const char *ctl_socket;	 /* NULL: by name; "none" */
+	const char *ssh_socket;	 /* NULL: none of its own */
 	enum orch_link link;
 	enum log_level log_level;
 	uint32_t proxy_uid, proxy_gid;
 	bool interactive;
+	bool attachable;
 	bool loopback_deny;
 	bool identity_required;
 	bool require_pid_limit;

@@ -149,11 +149,11 @@ static int on_PROC_BOUND(void *owner, const struct channel_msg *m, int *fds, str
 	(void) fds;
 	p->state = PROC_BOUND_S;
 	p->calls->bound(p->owner);
-	return p->over ? 0
-		       : ask(p,
-				 &(struct request){
-					 PROC_CONFIRM, "confirm", ORCH_CONFIRM_MS, NULL, NULL, 0 },
-				 e);
+	return p->over || p->stopping ? 0
+				      : ask(p,
+						&(struct request){ PROC_CONFIRM, "confirm",
+							ORCH_CONFIRM_MS, NULL, NULL, 0 },
+						e);
 }
 
 static int on_PROC_CONFIRMED(void *owner, const struct channel_msg *m, int *fds, struct err *e)
@@ -286,6 +286,17 @@ static int on_PROC_STOPPED(void *owner, const struct channel_msg *m, int *fds, s
 	return 0;
 }
 
+static int on_PROC_ATTACH_MAIN(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+{
+	struct orch_process *p = owner;
+
+	(void) m;
+	(void) e;
+	if (!p->over)
+		p->calls->attach_main(p->owner, &fds[0]);
+	return 0;
+}
+
 #define X(n, num, lo, hi, fds, st) { #n, (num), (lo), (hi), (fds), (st), on_##n },
 static const struct channel_rule process_rules[] = { PROC_ANSWERS(X){ 0 } };
 #undef X
@@ -383,6 +394,11 @@ bool orch_process_takes_identity(const struct orch_process *p)
 int orch_process_identity(struct orch_process *p, int fd, struct err *e)
 {
 	return channel_send_fds(p->down, PROC_IDENTITY, 0, NULL, &fd, 1, e);
+}
+
+int orch_process_lend(struct orch_process *p, uint16_t number, int fd, struct err *e)
+{
+	return channel_send_fds(p->down, number, 0, NULL, &fd, 1, e);
 }
 
 int orch_process_stop(struct orch_process *p, struct err *e)

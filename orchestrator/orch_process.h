@@ -13,6 +13,7 @@
 #include "core_err.h"
 #include "core_loop.h"
 #include "event.pb-c.h"
+#include "ipc_process.h"
 #include "ipc_process.pb-c.h"
 
 struct orch_process;
@@ -27,6 +28,8 @@ struct orch_process_calls {
 	int (*confirmed)(void *owner, const Openshell__Ipc__ProcConfirmed *c, struct err *e);
 	void (*started)(void *owner, pid_t pid, int *master); /* held; -1: no terminal */
 	void (*running)(void *owner);
+	/* An SSH client wants the main session; fd is borrowed. */
+	void (*attach_main)(void *owner, int *fd);
 	void (*exited)(void *owner, bool signalled, uint32_t code);
 	void (*event)(void *owner, const Openshell__Event__Event *ev);
 	void (*stopped)(void *owner); /* everything of the workload is gone */
@@ -54,6 +57,8 @@ int orch_process_release(struct orch_process *p, struct err *e);
 int orch_process_signal(struct orch_process *p, int signo, struct err *e);
 /* A new identity channel for a new network leaf; fd is borrowed. */
 int orch_process_identity(struct orch_process *p, int fd, struct err *e);
+/* PROC_SHELL or one of PROC_SSH_*; fd is borrowed. */
+int orch_process_lend(struct orch_process *p, uint16_t number, int fd, struct err *e);
 bool orch_process_takes_identity(const struct orch_process *p);
 /* Ends the workload and the leaf; -EPIPE when it is gone already. */
 int orch_process_stop(struct orch_process *p, struct err *e);

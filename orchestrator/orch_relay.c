@@ -3,23 +3,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 #include "core_fd.h"
 #include "orch_limits.h"
 #include "orch_relay.h"
-
-struct side {
-	int fd;
-	bool socket;
-	bool waits; /* the loop can tell when it is ready; else it always is */
-	struct loop_io *io;
-};
+#include "orch_side.h"
 
 struct orch_relay {
-	struct side from, to;
+	struct orch_side from, to;
 	struct loop_timer *soon; /* for a source that is always ready */
 	orch_relay_fn fn;
 	void *owner;
@@ -28,30 +20,14 @@ struct orch_relay {
 	char buf[ORCH_PIPE_BYTES];
 };
 
-static ssize_t side_read(const struct side *s, void *buf, size_t len)
-{
-	return s->socket ? recv(s->fd, buf, len, MSG_DONTWAIT) : read(s->fd, buf, len);
-}
-
-static ssize_t side_write(const struct side *s, const void *buf, size_t len)
-{
-	return s->socket ? send(s->fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL)
-			 : write(s->fd, buf, len);
-}
-
-static bool is_later(int error)
-{
-	return error == EAGAIN || error == EINTR;
-}
-
 /* true while the destination takes bytes. */
 static bool drain(struct orch_relay *r, bool *ret_failed)
 {
 	while (r->start < r->end) {
-		ssize_t n = side_write(&r->to, r->buf + r->start, r->end - r->start);
+		ssize_t n = orch_side_write(&r->to, r->buf + r->start, r->end - r->start);
 
 		if (n < 0) {
-			*ret_failed = !is_later(errno);
+			*ret_failed = !orch_side_is_later(errno);
 			return false;
 		}
 		r->start += (size_t) n;
@@ -62,11 +38,11 @@ static bool drain(struct orch_relay *r, bool *ret_failed)
 
 static void fill(struct orch_relay *r)
 {
-	ssize_t n = side_read(&r->from, r->buf, sizeof r->buf);
+	ssize_t n = orch_side_read(&r->from, r->buf, sizeof r->buf);
 
 	if (n > 0)
 		r->end = (size_t) n;
-	else if (n == 0 || !is_later(errno))
+	else if (n == 0 || !orch_side_is_later(errno))
 		r->eof = true; /* a terminal's master reports its end as EIO */
 }
 
@@ -74,11 +50,9 @@ static void watch(struct orch_relay *r)
 {
 	bool full = r->end > r->start;
 
-	if (r->to.waits)
-		(void) loop_io_watch(r->to.io, full ? LOOP_WRITE : 0);
-	if (r->from.waits)
-		(void) loop_io_watch(r->from.io, full || r->eof ? 0 : LOOP_READ);
-	else if (!full && !r->eof)
+	orch_side_watch(&r->to, full ? LOOP_WRITE : 0);
+	orch_side_watch(&r->from, full || r->eof ? 0 : LOOP_READ);
+	if (!r->from.waits && !full && !r->eof)
 		(void) loop_timer_start(r->soon, 0);
 }
 
@@ -116,22 +90,6 @@ static void on_soon(void *owner)
 	step(owner, true);
 }
 
-static int side_init(
-	struct loop *l, struct side *s, loop_io_fn fn, struct orch_relay *r, struct err *e)
-{
-	struct stat st;
-
-	if (fstat(s->fd, &st) < 0)
-		return err_set(e, errno, "relay a stream: %s", strerror(errno));
-	s->socket = S_ISSOCK(st.st_mode);
-	s->waits = s->socket || S_ISFIFO(st.st_mode) || isatty(s->fd);
-	/* A terminal's master is none for isatty(3) once its slave is closed; it is character
-	 * device with poll all the same, like every one but the memory devices (major 1). */
-	if (S_ISCHR(st.st_mode) && major(st.st_rdev) != 1)
-		s->waits = true;
-	return s->waits ? loop_io_new(l, s->fd, fn, r, &s->io, e) : 0;
-}
-
 int orch_relay_new(struct loop *l, int take_from, int take_to, orch_relay_fn fn, void *owner,
 	struct orch_relay **ret, struct err *e)
 {
@@ -141,12 +99,11 @@ int orch_relay_new(struct loop *l, int take_from, int take_to, orch_relay_fn fn,
 
 	if (!r)
 		return err_set(e, ENOMEM, "relay a stream: out of memory");
-	r->from.fd = TAKE_FD(from);
-	r->to.fd = TAKE_FD(to);
+	r->from.fd = r->to.fd = -1;
 	r->fn = fn;
 	r->owner = owner;
-	if ((rc = side_init(l, &r->from, on_from, r, e)) < 0 ||
-		(rc = side_init(l, &r->to, on_to, r, e)) < 0 ||
+	if ((rc = orch_side_init(&r->from, l, TAKE_FD(from), on_from, r, e)) < 0 ||
+		(rc = orch_side_init(&r->to, l, TAKE_FD(to), on_to, r, e)) < 0 ||
 		(rc = loop_timer_new(l, on_soon, r, &r->soon, e)) < 0)
 		return rc;
 	watch(r);
@@ -154,19 +111,19 @@ int orch_relay_new(struct loop *l, int take_from, int take_to, orch_relay_fn fn,
 	return 0;
 }
 
-static void side_done(struct side *s)
+void orch_relay_retire(struct orch_relay *r)
 {
-	loop_io_free(s->io);
-	if (s->fd >= 0)
-		(void) close(s->fd);
+	orch_side_retire(&r->from);
+	orch_side_retire(&r->to);
+	loop_timer_stop(r->soon);
 }
 
 void orch_relay_free(struct orch_relay *r)
 {
 	if (!r)
 		return;
-	side_done(&r->from);
-	side_done(&r->to);
+	orch_side_done(&r->from);
+	orch_side_done(&r->to);
 	loop_timer_free(r->soon);
 	free(r);
 }

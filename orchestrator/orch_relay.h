@@ -23,6 +23,8 @@ typedef void (*orch_relay_fn)(void *owner, enum orch_relay_end why);
 int orch_relay_new(struct loop *l, int take_from, int take_to, orch_relay_fn fn, void *owner,
 	struct orch_relay **ret, struct err *e);
 void orch_relay_free(struct orch_relay *r);
+/* Nothing more is carried, and both descriptors stay open until it is freed (orch_side_retire()). */
+void orch_relay_retire(struct orch_relay *r);
 
 /* A descriptor on the same object whose non-blocking flag is not shared with fd: reopened through
  * /proc/self/fd, for fd may be a terminal or pipe that other programs use too.  Sockets can't be

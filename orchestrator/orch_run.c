@@ -26,6 +26,10 @@ static void clean_up(struct orch_run *r)
 	orch_network_free(r->network);
 	if (orch_sweep_kill(0, ORCH_SWEEP_MS, &e) < 0)
 		orch_console_say(&r->console, e.text);
+	orch_ctl_server_free(r->ctl);
+	orch_ctl_socket_done(&r->ctl_socket);
+	orch_ctl_socket_done(&r->ssh_socket);
+	orch_session_free(r->session);
 	orch_stdio_free(r->stdio);
 	orch_terminal_restore();
 	orch_watch_free(r->watch);
@@ -65,6 +69,8 @@ int orch_run(const struct orch_options *o)
 		.identity_fd = -1,
 		.identity_kept = -1,
 		.netns = -1,
+		.ctl_socket = { .fd = -1 },
+		.ssh_socket = { .fd = -1 },
 		.streams = { -1, -1, -1 } };
 	struct err e = { 0 };
 

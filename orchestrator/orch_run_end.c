@@ -6,9 +6,9 @@
 #include "orch_run_state.h"
 
 static const int watched[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH,
-	SIGCONT, SIGCHLD };
+	SIGCONT, SIGTSTP, SIGCHLD };
 
-static void forward(struct orch_run *r, int signo)
+void orch_run_forward(struct orch_run *r, int signo)
 {
 	struct err e = { 0 };
 
@@ -30,7 +30,7 @@ static void end_by_signal(struct orch_run *r, int signo)
 		return;
 	}
 	r->ending_signal = signo;
-	forward(r, signo);
+	orch_run_forward(r, signo);
 	if (!r->kill && loop_timer_new(r->loop, orch_run_on_kill, r, &r->kill, &e) < 0)
 		return;
 	(void) loop_timer_start(r->kill, ORCH_GRACE_MS);
@@ -66,14 +66,19 @@ static void on_signal(void *owner, int signo)
 			orch_credentials_reload(r->credentials);
 		break;
 	case SIGWINCH:
-		orch_stdio_resized(r->stdio);
+		if (r->session)
+			orch_session_resized(r->session);
+		break;
+	case SIGTSTP:
+		orch_run_suspend(r);
 		break;
 	case SIGCONT:
-		orch_stdio_continued(r->stdio);
+		if (r->session)
+			orch_session_continued(r->session);
 		break;
 	case SIGUSR1:
 	case SIGUSR2:
-		forward(r, signo);
+		orch_run_forward(r, signo);
 		break;
 	default:
 		end_by_signal(r, signo);
@@ -89,16 +94,22 @@ int orch_run_signals(struct orch_run *r, struct err *e)
 	return loop_timer_new(r->loop, orch_run_on_stop, r, &r->stop, e);
 }
 
-/* Everything has ended, or has had its time. */
-static void leave_if_done(struct orch_run *r)
+static bool is_drained(const struct orch_run *r)
 {
-	if (r->status >= 0 && r->process_gone && orch_stdio_is_drained(r->stdio))
+	return (!r->stdio || orch_stdio_is_drained(r->stdio)) &&
+		(!r->session || orch_session_is_drained(r->session));
+}
+
+/* Everything has ended, or has had its time. */
+void orch_run_leave_if_done(struct orch_run *r)
+{
+	if (r->status >= 0 && r->process_gone && is_drained(r))
 		loop_stop(r->loop);
 }
 
 static void on_drained(void *owner)
 {
-	leave_if_done(owner);
+	orch_run_leave_if_done(owner);
 }
 
 void orch_run_finish(struct orch_run *r, int status)
@@ -118,8 +129,10 @@ void orch_run_finish(struct orch_run *r, int status)
 		orch_stdio_on_drained(r->stdio, on_drained, r);
 	if (r->stop)
 		(void) loop_timer_start(r->stop, ORCH_STOP_MS);
-	if (r->stdio)
-		leave_if_done(r);
+	if (r->session)
+		orch_session_ended(r->session, r->status);
+	if (r->stdio || r->session)
+		orch_run_leave_if_done(r);
 }
 
 void orch_run_fail(struct orch_run *r, const struct err *why)
@@ -138,7 +151,7 @@ void orch_run_stopped(struct orch_run *r)
 		r->process_gone = r->process_gone || r->process_pid == 0;
 		orch_run_finish(r, 1);
 	}
-	leave_if_done(r);
+	orch_run_leave_if_done(r);
 }
 
 void orch_run_exited(struct orch_run *r, bool signalled, uint32_t code)
@@ -152,7 +165,7 @@ void orch_run_hung_up(void *owner)
 {
 	struct orch_run *r = owner;
 
-	forward(r, SIGHUP);
+	orch_run_forward(r, SIGHUP);
 }
 
 void orch_run_on_timeout(void *owner)
@@ -163,7 +176,7 @@ void orch_run_on_timeout(void *owner)
 	r->timed_out = true;
 	orch_events_notice(r->events, OPENSHELL__EVENT__SEVERITY__CRITICAL, "timeout",
 		"the time of --timeout is over; the workload is ended");
-	forward(r, SIGTERM);
+	orch_run_forward(r, SIGTERM);
 	if (!r->kill && loop_timer_new(r->loop, orch_run_on_kill, r, &r->kill, &e) < 0)
 		return;
 	(void) loop_timer_start(r->kill, ORCH_TIMEOUT_GRACE_MS);
@@ -173,7 +186,7 @@ void orch_run_on_kill(void *owner)
 {
 	struct orch_run *r = owner;
 
-	forward(r, SIGKILL);
+	orch_run_forward(r, SIGKILL);
 	if (r->killed)
 		return;
 	r->killed = true;

@@ -31,7 +31,7 @@ static void say(void *owner, const char *text)
 		orch_console_say(&r->console, text);
 }
 
-static int find_leaves(struct orch_run *r, struct err *e)
+int orch_run_find(struct orch_run *r, const char *name, char **ret, struct err *e)
 {
 	AUTO_FREE char *self = NULL;
 	struct orch_places places = { .leaf_dir = r->o->leaf_dir, .libexec = OPENSHELL_LIBEXEC };
@@ -39,9 +39,14 @@ static int find_leaves(struct orch_run *r, struct err *e)
 	if (orch_spawn_self(&self, e) < 0)
 		return -e->code;
 	places.self = self;
-	if (orch_spawn_find(&places, ORCH_LEAF_PROCESS, &r->process_path, e) < 0)
+	return orch_spawn_find(&places, name, ret, e);
+}
+
+static int find_leaves(struct orch_run *r, struct err *e)
+{
+	if (orch_run_find(r, ORCH_LEAF_PROCESS, &r->process_path, e) < 0)
 		return -e->code;
-	return orch_spawn_find(&places, ORCH_LEAF_NETWORK, &r->network_path, e);
+	return orch_run_find(r, ORCH_LEAF_NETWORK, &r->network_path, e);
 }
 
 static int make_tag(struct orch_run *r, struct err *e)
@@ -271,6 +276,10 @@ static void on_claimed(void *owner, const Openshell__Ipc__ProcClaimed *c)
 	(void) snprintf(r->user, sizeof r->user, "%s", c->user);
 	r->enforced.uid = c->uid;
 	r->enforced.gid = c->gid;
+	if (r->session)
+		orch_session_give(r->session, c->uid, c->gid);
+	else
+		orch_stdio_give(r->stdio, c->uid, c->gid);
 	r->enforced.landlock_abi = c->landlock_abi;
 	r->enforced.n_paths = c->n_paths;
 	const struct orch_process_id id = { c->uid, c->gid, r->workdir };
@@ -287,10 +296,15 @@ static void on_claimed(void *owner, const Openshell__Ipc__ProcClaimed *c)
 static void on_bound(void *owner)
 {
 	struct orch_run *r = owner;
+	struct err e = { 0 };
 
 	/* The worker has its end now; the other one is lent to the network leaf. */
 	core_closep(&r->identity_fd);
 	r->identity_fd = -1;
+	if (orch_run_lend_ssh(r, &e) < 0) {
+		orch_run_fail(r, &e);
+		return;
+	}
 	advance(r);
 }
 
@@ -304,13 +318,17 @@ static int on_confirmed(void *owner, const Openshell__Ipc__ProcConfirmed *c, str
 	return orch_evidence_check(c, e);
 }
 
+static void on_attach_main(void *owner, int *fd)
+{
+	orch_run_attach_main(owner, fd);
+}
+
 static void on_started(void *owner, pid_t pid, int *master)
 {
 	struct orch_run *r = owner;
 	struct err e = { 0 };
 
-	orch_stdio_passed(r->stdio);
-	if (*master >= 0 && orch_stdio_terminal(r->stdio, TAKE_FD(*master), &e) < 0) {
+	if (orch_run_started(r, master, &e) < 0) {
 		orch_run_fail(r, &e);
 		return;
 	}
@@ -393,6 +411,7 @@ static const struct orch_process_calls process_calls = { .attached = on_attached
 	.confirmed = on_confirmed,
 	.started = on_started,
 	.running = on_running,
+	.attach_main = on_attach_main,
 	.exited = on_exited,
 	.event = on_event,
 	.stopped = on_stopped,
@@ -523,10 +542,8 @@ int orch_run_prepare(struct orch_run *r, struct err *e)
 		(code = choose_workdir(r, e)) < 0 || (code = load_policy(r, &invoker, e)) < 0 ||
 		(code = orch_run_read_names(r, e)) < 0 ||
 		(code = orch_run_credentials(r, &invoker, e)) < 0 || (code = make_tls(r, e)) < 0 ||
-		(code = plan(r, &invoker, e)) < 0 ||
-		(code = orch_stdio_new(r->loop, r->o->tty, orch_run_hung_up, r, &r->stdio, e)) <
-			0 ||
-		(code = r->o->tty ? 0 : orch_stdio_pipes(r->stdio, r->streams, e)) < 0 ||
+		(code = plan(r, &invoker, e)) < 0 || (code = orch_run_streams(r, e)) < 0 ||
+		(code = orch_run_doors(r, e)) < 0 ||
 		(code = orch_run_signals(r, e)) < 0 || (code = orch_run_watch(r, e)) < 0)
 		return code;
 	return start_leaves(r, e);

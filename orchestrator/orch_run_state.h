@@ -3,6 +3,7 @@
 #include "core_loop.h"
 #include "orch_console.h"
 #include "orch_credentials.h"
+#include "orch_ctl_server.h"
 #include "orch_env.h"
 #include "orch_events.h"
 #include "orch_evidence.h"
@@ -10,6 +11,7 @@
 #include "orch_options.h"
 #include "orch_policy.h"
 #include "orch_process.h"
+#include "orch_session.h"
 #include "orch_spawn.h"
 #include "orch_stdio.h"
 #include "orch_tls.h"
@@ -37,7 +39,11 @@ struct orch_run {
 	struct orch_watch *watch;
 	struct orch_tls *tls; /* NULL: no TLS termination */
 	struct orch_credentials *credentials; /* NULL: none */
-	struct orch_stdio *stdio;
+	struct orch_stdio *stdio;     /* the command has our streams, or pipes of its own; or */
+	struct orch_session *session; /* they are shared with whoever attaches */
+	struct orch_ctl_socket ctl_socket, ssh_socket;
+	struct orch_ctl_server *ctl;
+	bool ssh_program_sent;
 
 	struct orch_process *process;
 	pid_t process_pid; /* 0: not running */
@@ -88,7 +94,20 @@ int orch_run_lend_credentials(void *owner, int *ret_fd, struct err *e);
 void orch_run_check_credentials(struct orch_run *r, uint32_t uid, uint32_t gid);
 void orch_run_watch_credentials(struct orch_run *r);
 
+/* The program of this name, beside us or installed; malloc'd. */
+int orch_run_find(struct orch_run *r, const char *name, char **ret, struct err *e);
+
+/* orch_run_session.c */
+int orch_run_streams(struct orch_run *r, struct err *e);
+int orch_run_started(struct orch_run *r, int *master, struct err *e);
+int orch_run_doors(struct orch_run *r, struct err *e);
+int orch_run_lend_ssh(struct orch_run *r, struct err *e);
+void orch_run_attach_main(struct orch_run *r, int *fd);
+void orch_run_suspend(struct orch_run *r);
+
 /* orch_run_end.c */
+void orch_run_forward(struct orch_run *r, int signo);
+void orch_run_leave_if_done(struct orch_run *r);
 int orch_run_signals(struct orch_run *r, struct err *e);
 /* The run ends with this status; the first call decides. */
 void orch_run_finish(struct orch_run *r, int status);

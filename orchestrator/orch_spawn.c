@@ -48,11 +48,13 @@ static int check_file(const char *path, const struct orch_places *p, struct err 
 	return 0;
 }
 
-/* build/orchestrator/openshell-supervisor -> build/supervisor-process/NAME */
+/* build/orchestrator/openshell-supervisor -> build/supervisor-process/NAME; the SSH session program
+ * is a part of the process leaf. */
 static int beside(const char *self, const char *name, char *ret, size_t size)
 {
 	const char *slash = strrchr(self, '/');
-	const char *folder = name + strlen("openshell-");
+	const char *leaf = strcmp(name, ORCH_SSH_PROGRAM) == 0 ? ORCH_LEAF_PROCESS : name;
+	const char *folder = leaf + strlen("openshell-");
 	int n;
 
 	if (!slash)

@@ -15,6 +15,8 @@
 #endif
 #define ORCH_LEAF_PROCESS "openshell-supervisor-process"
 #define ORCH_LEAF_NETWORK "openshell-supervisor-network"
+#define ORCH_SSH_PROGRAM \
+	"openshell-supervisor-ssh" /* one per SSH connection, of the process leaf */
 
 struct orch_places {	      /* where leaves are looked for */
 	const char *leaf_dir; /* NULL: the places below */

@@ -8,10 +8,8 @@
 #include "core_fd.h"
 #include "orch_relay.h"
 #include "orch_stdio.h"
-#include "orch_terminal.h"
 
 #define NULL_DEVICE makedev(1, 3)
-#define END_OF_TRANSMISSION "\004" /* what a terminal reads as end of input */
 
 struct stream { /* one relayed direction */
 	struct orch_stdio *all;
@@ -24,10 +22,8 @@ struct orch_stdio {
 	struct stream streams[3];
 	int own[3];    /* ours, reopened; -1: not relayed */
 	int theirs[3]; /* ends that are ours only until they are passed; -1: none */
-	int master;    /* of the workload's terminal; a duplicate, for its size */
-	bool hung_up;
-	orch_stdio_fn on_hangup, on_drained;
-	void *owner, *drained_owner;
+	orch_stdio_fn on_drained;
+	void *drained_owner;
 };
 
 enum orch_stdio_way orch_stdio_choose(int fd)
@@ -55,12 +51,12 @@ int orch_stdio_reserve(struct err *e)
 	return 0;
 }
 
-static int open_own(struct orch_stdio *s, bool terminal, struct err *e)
+static int open_own(struct orch_stdio *s, struct err *e)
 {
 	for (int i = 0; i < 3; i++) {
 		int r;
 
-		if (terminal ? i == 2 : orch_stdio_choose(i) == ORCH_STDIO_PASS)
+		if (orch_stdio_choose(i) == ORCH_STDIO_PASS)
 			continue;
 		if ((r = orch_relay_reopen(i, i > 0, &s->own[i], e)) < 0)
 			return r;
@@ -68,8 +64,7 @@ static int open_own(struct orch_stdio *s, bool terminal, struct err *e)
 	return 0;
 }
 
-int orch_stdio_new(struct loop *l, bool terminal, orch_stdio_fn on_hangup, void *owner,
-	struct orch_stdio **ret, struct err *e)
+int orch_stdio_new(struct loop *l, struct orch_stdio **ret, struct err *e)
 {
 	AUTO(orch_stdio_free) struct orch_stdio *s = calloc(1, sizeof *s);
 	int r;
@@ -77,14 +72,11 @@ int orch_stdio_new(struct loop *l, bool terminal, orch_stdio_fn on_hangup, void 
 	if (!s)
 		return err_set(e, ENOMEM, "streams: out of memory");
 	s->loop = l;
-	s->on_hangup = on_hangup;
-	s->owner = owner;
-	s->master = -1;
 	for (int i = 0; i < 3; i++) {
 		s->theirs[i] = s->own[i] = -1;
 		s->streams[i] = (struct stream){ .all = s, .out = i > 0 };
 	}
-	if ((r = open_own(s, terminal, e)) < 0)
+	if ((r = open_own(s, e)) < 0)
 		return r;
 	*ret = TAKE_PTR(s);
 	return 0;
@@ -103,19 +95,8 @@ static void on_relay_end(void *owner, enum orch_relay_end why)
 
 	(void) why;
 	orch_relay_free(TAKE_PTR(st->relay)); /* closes the workload's pipe */
-	if (st->out) {
+	if (st->out)
 		look_drained(s);
-		return;
-	}
-	if (s->master < 0)
-		return;
-	if (isatty(STDIN_FILENO)) {
-		/* Raw mode has no end-of-input key, so this is a hang-up. */
-		s->hung_up = true;
-		s->on_hangup(s->owner);
-	} else {
-		(void) !write(s->master, END_OF_TRANSMISSION, 1);
-	}
 }
 
 static int relay(struct orch_stdio *s, int i, int take_from, int take_to, struct err *e)
@@ -174,35 +155,11 @@ void orch_stdio_passed(struct orch_stdio *s)
 	}
 }
 
-int orch_stdio_terminal(struct orch_stdio *s, int take_master, struct err *e)
+void orch_stdio_give(struct orch_stdio *s, uid_t uid, gid_t gid)
 {
-	AUTO_CLOSE int master = take_master, to = -1;
-	int r;
-
-	if ((r = fd_set_nonblock(master, e)) < 0)
-		return r;
-	s->master = fcntl(master, F_DUPFD_CLOEXEC, 3);
-	to = fcntl(master, F_DUPFD_CLOEXEC, 3);
-	if (s->master < 0 || to < 0)
-		return err_set(e, errno, "the command's terminal: %s", strerror(errno));
-	if ((r = relay(s, 0, TAKE_FD(s->own[0]), TAKE_FD(to), e)) < 0 ||
-		(r = relay(s, 1, TAKE_FD(master), TAKE_FD(s->own[1]), e)) < 0)
-		return r;
-	return orch_terminal_raw(STDIN_FILENO, e);
-}
-
-void orch_stdio_resized(struct orch_stdio *s)
-{
-	if (s->master >= 0)
-		orch_terminal_resize(s->master, orch_terminal_size(STDIN_FILENO));
-}
-
-void orch_stdio_continued(struct orch_stdio *s)
-{
-	if (s->master < 0)
-		return;
-	orch_terminal_again();
-	orch_stdio_resized(s);
+	for (int i = 0; i < 3; i++)
+		if (s->theirs[i] >= 0)
+			(void) !fchown(s->theirs[i], uid, gid); /* it works without, too */
 }
 
 bool orch_stdio_is_drained(const struct orch_stdio *s)
@@ -220,12 +177,10 @@ void orch_stdio_free(struct orch_stdio *s)
 {
 	if (!s)
 		return;
-	orch_terminal_restore();
 	for (int i = 0; i < 3; i++) {
 		orch_relay_free(s->streams[i].relay);
 		core_closep(&s->own[i]);
 	}
 	orch_stdio_passed(s);
-	core_closep(&s->master);
 	free(s);
 }

@@ -6,11 +6,12 @@
  * travel) stays here, and the workload gets a pipe that we relay.  stdout and
  * stderr on the same terminal share one pipe, so that their order survives.
  *
- * With a terminal of the workload's own (-i), bytes go between its master and
- * our stdin and stdout, and our terminal is raw while it runs.
+ * This is the way of a command that nobody can attach to; orch_session.h is the
+ * other one.
  */
 #pragma once
 #include <stdbool.h>
+#include <sys/types.h>
 #include "core_cleanup.h"
 #include "core_err.h"
 #include "core_loop.h"
@@ -18,7 +19,6 @@
 enum orch_stdio_way { ORCH_STDIO_PASS, ORCH_STDIO_RELAY };
 
 struct orch_stdio;
-/* The operator's terminal has gone away (hang-up). */
 typedef void (*orch_stdio_fn)(void *owner);
 
 /* How descriptor fd would be treated. */
@@ -26,19 +26,15 @@ enum orch_stdio_way orch_stdio_choose(int fd);
 /* Make sure that 0, 1 and 2 are open (on /dev/null), so that no later descriptor takes their place. */
 int orch_stdio_reserve(struct err *e);
 
-/* terminal: the workload will have one.  What is going to be relayed is opened here, while we may
- * open a terminal that belongs to somebody else. */
-int orch_stdio_new(struct loop *l, bool terminal, orch_stdio_fn on_hangup, void *owner,
-	struct orch_stdio **ret, struct err *e);
-/* Without terminal: the three descriptors for the workload.  Borrowed; call orch_stdio_passed()
+/* What is going to be relayed is opened here, while we may open a terminal that belongs to somebody
+ * else. */
+int orch_stdio_new(struct loop *l, struct orch_stdio **ret, struct err *e);
+/* The three descriptors for the workload.  Borrowed; call orch_stdio_passed()
  * when the process leaf has its duplicates, or a pipe would never end. */
 int orch_stdio_pipes(struct orch_stdio *s, int ret_fds[3], struct err *e);
 void orch_stdio_passed(struct orch_stdio *s);
-/* With terminal: relay between its master and our stdin and stdout. */
-int orch_stdio_terminal(struct orch_stdio *s, int take_master, struct err *e);
-/* SIGWINCH, SIGCONT */
-void orch_stdio_resized(struct orch_stdio *s);
-void orch_stdio_continued(struct orch_stdio *s);
+/* Pipes of ours belong to the workload's user, so that it may open /dev/stdout. */
+void orch_stdio_give(struct orch_stdio *s, uid_t uid, gid_t gid);
 /* true when everything that the workload wrote has been delivered, or can't be. */
 bool orch_stdio_is_drained(const struct orch_stdio *s);
 /* Called when that becomes true. */

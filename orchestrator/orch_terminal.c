@@ -1,5 +1,9 @@
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/close_range.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <termios.h>
@@ -10,7 +14,8 @@
 static struct {
 	volatile sig_atomic_t fd; /* -1: not raw */
 	struct termios before, raw;
-} terminal = { .fd = -1 };
+	int guard; /* while it is open, the guard waits; -1: none */
+} terminal = { .fd = -1, .guard = -1 };
 
 void orch_terminal_restore(void)
 {
@@ -19,6 +24,56 @@ void orch_terminal_restore(void)
 	terminal.fd = -1;
 	if (fd >= 0)
 		(void) tcsetattr(fd, TCSADRAIN, &terminal.before);
+	if (terminal.guard >= 0)
+		(void) close(terminal.guard);
+	terminal.guard = -1;
+}
+
+static bool is_equal(const struct termios *a, const struct termios *b)
+{
+	return a->c_iflag == b->c_iflag && a->c_oflag == b->c_oflag && a->c_cflag == b->c_cflag &&
+		a->c_lflag == b->c_lflag;
+}
+
+/* In a process of its own, and a session of its own, so that no key and no signal for our group
+ * reaches it.  A shell that has taken the terminal back has set what it wants. */
+static void guard(int take_fd, int take_pipe)
+{
+	struct termios now;
+	sigset_t all;
+	char byte;
+
+	(void) sigfillset(&all);
+	(void) sigprocmask(SIG_SETMASK, &all, NULL);
+	(void) setsid();
+	if (dup2(take_fd, 0) < 0 || dup2(take_pipe, 1) < 0)
+		_exit(1);
+	(void) close_range(2, UINT_MAX, 0);
+	while (read(1, &byte, 1) < 0 && errno == EINTR)
+		;
+	if (tcgetattr(0, &now) == 0 && is_equal(&now, &terminal.raw))
+		(void) tcsetattr(0, TCSANOW, &terminal.before);
+	_exit(0);
+}
+
+/* SIGKILL can't be caught; somebody else must put the terminal right then. */
+static void start_guard(int fd)
+{
+	int pipe_fds[2];
+	pid_t pid;
+
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+		return; /* the terminal is restored by us, as long as we live */
+	pid = fork();
+	if (pid == 0) {
+		(void) close(pipe_fds[1]);
+		guard(fd, pipe_fds[0]);
+	}
+	(void) close(pipe_fds[0]);
+	if (pid < 0)
+		(void) close(pipe_fds[1]);
+	else
+		terminal.guard = pipe_fds[1];
 }
 
 bool orch_terminal_is_raw(void)
@@ -54,12 +109,19 @@ int orch_terminal_raw(int fd, struct err *e)
 	terminal.raw = terminal.before;
 	cfmakeraw(&terminal.raw);
 	catch_fatal();
+	start_guard(fd);
 	terminal.fd = fd;
 	if (tcsetattr(fd, TCSADRAIN, &terminal.raw) < 0) {
 		terminal.fd = -1;
 		return err_set(e, errno, "set the terminal to raw mode: %s", strerror(errno));
 	}
 	return 0;
+}
+
+void orch_terminal_pause(void)
+{
+	if (terminal.fd >= 0)
+		(void) tcsetattr(terminal.fd, TCSADRAIN, &terminal.before);
 }
 
 void orch_terminal_again(void)

@@ -1,7 +1,8 @@
 /* orch_terminal.h - the operator's own terminal: raw while the workload has one, restored after.
  *
  * There is one per process, as there is one set of signal handlers: a fatal
- * signal restores it too.  SIGKILL can't be caught; stty sane(1) helps then.
+ * signal restores it too, and after SIGKILL a small process does that waits for our
+ * end.
  */
 #pragma once
 #include <stdbool.h>
@@ -16,6 +17,8 @@ struct orch_terminal_size {
 int orch_terminal_raw(int fd, struct err *e);
 void orch_terminal_restore(void);
 bool orch_terminal_is_raw(void);
+/* Before a stop: as it was, to be made raw again by orch_terminal_again(). */
+void orch_terminal_pause(void);
 /* After a stop and SIGCONT: somebody else may have changed it. */
 void orch_terminal_again(void);
 struct orch_terminal_size orch_terminal_size(int fd);

@@ -32,7 +32,7 @@ const char *proc_env_get(const struct proc_env *v, const char *name)
 	return i < v->n ? v->at[i] + len + 1 : NULL;
 }
 
-static int set(struct proc_env *v, const char *name, const char *value, struct err *e)
+int proc_env_set(struct proc_env *v, const char *name, const char *value, struct err *e)
 {
 	size_t len = strlen(name), size = len + strlen(value) + 2, i = find(v, name, len);
 	size_t old = i < v->n ? strlen(v->at[i]) + 1 : 0;
@@ -63,7 +63,7 @@ static int set_all(
 	struct proc_env *v, const char *const *names, size_t n, const char *value, struct err *e)
 {
 	for (size_t i = 0; i < n; i++)
-		if (set(v, names[i], value, e) < 0)
+		if (proc_env_set(v, names[i], value, e) < 0)
 			return -e->code;
 	return 0;
 }
@@ -78,7 +78,8 @@ static bool is_ours(const char *name)
 static int set_list(struct proc_env *v, Openshell__Ipc__EnvVar **list, size_t n, struct err *e)
 {
 	for (size_t i = 0; i < n; i++)
-		if (!is_ours(list[i]->name) && set(v, list[i]->name, list[i]->value, e) < 0)
+		if (!is_ours(list[i]->name) &&
+			proc_env_set(v, list[i]->name, list[i]->value, e) < 0)
 			return -e->code;
 	return 0;
 }
@@ -87,21 +88,24 @@ static int set_identity(struct proc_env *v, const struct proc_env_input *in, str
 {
 	bool workspace = in->user->from_image && in->workdir && in->workdir[0];
 
-	if (set(v, "HOME", workspace ? in->workdir : in->user->home, e) < 0 ||
-		set(v, "USER", in->user->name, e) < 0 || set(v, "LOGNAME", in->user->name, e) < 0 ||
-		set(v, "SHELL", in->user->shell, e) < 0 || set(v, "TERM", in->term, e) < 0)
+	if (proc_env_set(v, "HOME", workspace ? in->workdir : in->user->home, e) < 0 ||
+		proc_env_set(v, "USER", in->user->name, e) < 0 ||
+		proc_env_set(v, "LOGNAME", in->user->name, e) < 0 ||
+		proc_env_set(v, "SHELL", in->user->shell, e) < 0 ||
+		proc_env_set(v, "TERM", in->term, e) < 0)
 		return -e->code;
-	return set(v, "PATH", DEFAULT_PATH, e);
+	return proc_env_set(v, "PATH", DEFAULT_PATH, e);
 }
 
 static int set_proxy(struct proc_env *v, const char *url, struct err *e)
 {
 	if (!url[0])
 		return 0;
-	if (SET_ALL(v, proxy_names, url, e) < 0 || set(v, "NO_PROXY", NO_PROXY_HOSTS, e) < 0 ||
-		set(v, "no_proxy", NO_PROXY_HOSTS, e) < 0)
+	if (SET_ALL(v, proxy_names, url, e) < 0 ||
+		proc_env_set(v, "NO_PROXY", NO_PROXY_HOSTS, e) < 0 ||
+		proc_env_set(v, "no_proxy", NO_PROXY_HOSTS, e) < 0)
 		return -e->code;
-	return set(v, "NODE_USE_ENV_PROXY", "1", e);
+	return proc_env_set(v, "NODE_USE_ENV_PROXY", "1", e);
 }
 
 static int fill(struct proc_env *v, const struct proc_env_input *in, struct err *e)
@@ -110,7 +114,8 @@ static int fill(struct proc_env *v, const struct proc_env_input *in, struct err 
 
 	if (set_identity(v, in, e) < 0 || set_list(v, b->base_env, b->n_base_env, e) < 0 ||
 		set_list(v, b->provider_env, b->n_provider_env, e) < 0 ||
-		set(v, "OPENSHELL_SANDBOX", "1", e) < 0 || set_proxy(v, in->proxy_url, e) < 0)
+		proc_env_set(v, "OPENSHELL_SANDBOX", "1", e) < 0 ||
+		set_proxy(v, in->proxy_url, e) < 0)
 		return -e->code;
 	if (!b->ca_file[0] || !b->ca_bundle[0])
 		return 0;
@@ -132,6 +137,22 @@ int proc_env_build(const struct proc_env_input *in, struct proc_env *ret, struct
 		return -e->code;
 	}
 	return 0;
+}
+
+int proc_env_copy(const struct proc_env *v, struct proc_env *ret, struct err *e)
+{
+	*ret = (struct proc_env){ 0 };
+	ret->at = calloc(PROC_ENV_MAX + 1, sizeof *ret->at);
+	for (size_t i = 0; ret->at && i < v->n; i++) {
+		ret->at[i] = strdup(v->at[i]);
+		if (!ret->at[i]) {
+			proc_env_done(ret);
+			break;
+		}
+		ret->n++;
+	}
+	ret->bytes = v->bytes;
+	return ret->at ? 0 : err_set(e, ENOMEM, "environment");
 }
 
 void proc_env_done(struct proc_env *v)

@@ -27,5 +27,8 @@ struct proc_env_input {
 };
 
 int proc_env_build(const struct proc_env_input *in, struct proc_env *ret, struct err *e);
+/* A copy that can be changed, and a change: at the limits, -E2BIG. */
+int proc_env_copy(const struct proc_env *v, struct proc_env *ret, struct err *e);
+int proc_env_set(struct proc_env *v, const char *name, const char *value, struct err *e);
 void proc_env_done(struct proc_env *v);
 const char *proc_env_get(const struct proc_env *v, const char *name); /* NULL = not set */

@@ -49,7 +49,7 @@ int proc_kill(const struct proc_killer *k, pid_t target, int signo)
 
 static bool is_kept(const struct proc_killer *k, pid_t pid)
 {
-	for (size_t i = 0; i < PROC_KILL_KEEP_MAX; i++)
+	for (size_t i = 0; i < k->n_keep; i++)
 		if (k->keep[i] == pid)
 			return true;
 	return false;

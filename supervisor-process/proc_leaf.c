@@ -254,16 +254,48 @@ static int on_PROC_IDENTITY(void *owner, const struct channel_msg *m, int *fds, 
 static int on_PROC_STOP(void *owner, const struct channel_msg *m, int *fds, struct err *e)
 {
 	struct proc_leaf *p = owner;
-	struct proc_killer k = proc_leaf_killer(p);
-	int r = proc_kill_all(&k, e);
+	int r = proc_leaf_kill_workload(p, e);
 
+	(void) m;
 	(void) fds;
 	if (r < 0)
 		return finish(p, "stop", r, e);
 	p->state = PROC_ENDED;
-	r = proc_leaf_answer(p, m, PROC_STOPPED, NULL, e);
-	loop_stop(p->loop);
-	return r;
+	return proc_leaf_stop(p, e);
+}
+
+static int on_PROC_SHELL(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+{
+	struct proc_leaf *p = owner;
+	struct err why = { 0 };
+
+	(void) m;
+	(void) e;
+	/* When it can't be served, its end is all that the asker needs to see. */
+	if (p->state == PROC_RUNNING_S && proc_shells_serve(p->shells, TAKE_FD(fds[0]), &why) < 0)
+		proc_leaf_notice(p, "shell", why.text, false);
+	return 0;
+}
+
+static int on_PROC_SSH_PROGRAM(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+{
+	return finish(owner, "ssh", proc_leaf_ssh(owner, m, fds, e), e);
+}
+
+static int on_PROC_SSH_LISTEN(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+{
+	return finish(owner, "ssh", proc_leaf_ssh(owner, m, fds, e), e);
+}
+
+static int on_PROC_SSH_CONNECTION(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+{
+	struct proc_leaf *p = owner;
+	struct err why = { 0 };
+
+	(void) e;
+	if (proc_leaf_ssh(p, m, fds, &why) < 0)
+		proc_leaf_notice(p, "ssh", why.text, false);
+	return 0;
 }
 
 #define X(n, num, lo, hi, fds, st) { #n, (num), (lo), (hi), (fds), (st), on_##n },
@@ -325,6 +357,7 @@ void proc_leaf_free(struct proc_leaf *p)
 		return;
 	if (p->claim)
 		k.workload = &p->user.identity;
+	proc_leaf_shells_done(p);
 	proc_monitor_free(p->monitor);
 	proc_worker_free(p->worker);
 	/* These two have no more channel and end too; nobody is kept. */

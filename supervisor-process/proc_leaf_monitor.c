@@ -9,9 +9,12 @@
 
 struct proc_killer proc_leaf_killer(const struct proc_leaf *p)
 {
-	struct proc_killer k = { .keep = { p->worker ? proc_worker_pid(p->worker) : 0,
-					 p->monitor ? proc_monitor_pid(p->monitor) : 0 } };
+	struct proc_killer k = { 0 };
 
+	if (p->worker)
+		k.keep[k.n_keep++] = proc_worker_pid(p->worker);
+	if (p->monitor)
+		k.keep[k.n_keep++] = proc_monitor_pid(p->monitor);
 	if (p->claim)
 		k.workload = &p->user.identity;
 	return k;

@@ -324,7 +324,7 @@ int proc_leaf_bind(
 	};
 
 	(void) snprintf(url, sizeof url, "http://%s:%u", p->netns.proxy_address, p->proxy_port);
-	if (proc_env_build(&in, &p->env, e) < 0 ||
+	if (proc_env_build(&in, &p->env, e) < 0 || proc_leaf_open_shells(p, e) < 0 ||
 		proc_worker_start(p->netns.fd, &p->worker, e) < 0)
 		return -e->code;
 	if (proc_worker_add(p->worker, identity_fd, e) < 0)

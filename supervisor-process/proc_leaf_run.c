@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "core_log.h"
 #include "proc_leaf_state.h"
+#include "proc_pty.h"
 
 #define CAP(x) (1ull << CAP_##x)
 /* Spec/process 1.6.  What the preparation needed on top is gone by now. */
@@ -218,6 +219,7 @@ static void look_at_failure(struct proc_leaf *p)
 	if (proc_leaf_answer(p, NULL, PROC_RUNNING, NULL, &e) < 0)
 		log_line(LOG_LEVEL_ERROR, "%s", e.text);
 	p->state = PROC_RUNNING_S;
+	proc_ssh_open(p->ssh);
 }
 
 static void on_failure(void *owner, int fd, unsigned ready)
@@ -249,32 +251,13 @@ int proc_leaf_start(struct proc_leaf *p, const int fds[3], bool terminal, struct
 							   : 0;
 }
 
-static int open_terminal(const struct proc_leaf *p, const struct winsize *size, int *ret_master,
-	int *ret_slave, struct err *e)
-{
-	AUTO_CLOSE int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave = -1;
-
-	if (master < 0 || unlockpt(master) < 0)
-		return err_set(e, errno, "make a terminal");
-	slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (slave < 0 || fchown(slave, p->user.identity.uid, p->user.identity.gid) < 0 ||
-		ioctl(slave, TIOCSWINSZ, size) < 0)
-		return err_set(e, errno, "prepare the workload's terminal");
-	*ret_master = TAKE_FD(master);
-	*ret_slave = TAKE_FD(slave);
-	return 0;
-}
-
 int proc_leaf_start_tty(
 	struct proc_leaf *p, const Openshell__Ipc__ProcStart *s, int *ret_master, struct err *e)
 {
-	struct winsize size = { .ws_row = 24, .ws_col = 80 };
+	struct winsize size = proc_pty_size(s->rows, s->columns);
 	AUTO_CLOSE int slave = -1;
 
-	if (s->rows > 0 && s->rows <= UINT16_MAX && s->columns > 0 && s->columns <= UINT16_MAX)
-		size = (struct winsize){ .ws_row = (unsigned short) s->rows,
-			.ws_col = (unsigned short) s->columns };
-	if (open_terminal(p, &size, ret_master, &slave, e) < 0)
+	if (proc_pty_open(&p->user.identity, &size, ret_master, &slave, e) < 0)
 		return -e->code;
 	return proc_leaf_start(p, (int[]){ slave, slave, slave }, true, e);
 }
@@ -326,7 +309,6 @@ void proc_leaf_signal(struct proc_leaf *p, int signo)
 
 static void main_ended(struct proc_leaf *p, int status)
 {
-	struct proc_killer k = proc_leaf_killer(p);
 	struct err e = { 0 };
 
 	look_at_failure(p);
@@ -334,7 +316,7 @@ static void main_ended(struct proc_leaf *p, int status)
 	if (p->grace)
 		loop_timer_stop(p->grace);
 	/* The end of the main process is the end of the sandbox. */
-	if (proc_kill_all(&k, &e) < 0)
+	if (proc_leaf_kill_workload(p, &e) < 0)
 		proc_leaf_notice(p, "end", e.text, OPENSHELL__EVENT__SEVERITY__HIGH);
 	if (p->state == PROC_RUNNING_S || p->state == PROC_HELD)
 		proc_leaf_tell_exit(p, status);
@@ -349,6 +331,8 @@ void proc_leaf_reap(struct proc_leaf *p)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (pid == p->main.pid) {
 			main_ended(p, status);
+		} else if (proc_leaf_reap_shells(p, pid, status)) {
+			continue;
 		} else if (p->worker && pid == proc_worker_pid(p->worker)) {
 			proc_leaf_worker_died(p);
 			proc_leaf_notice(p, "identity",

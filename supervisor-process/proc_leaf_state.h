@@ -17,7 +17,9 @@
 #include "proc_netns.h"
 #include "proc_paths.h"
 #include "proc_probe.h"
+#include "proc_shell.h"
 #include "proc_spawn.h"
+#include "proc_ssh.h"
 #include "proc_user.h"
 #include "proc_warnings.h"
 
@@ -61,6 +63,9 @@ struct proc_leaf {
 
 	/* start */
 	struct proc_child main;
+	struct proc_shells *shells;
+	struct proc_ssh *ssh;
+	struct loop_timer *ssh_end; /* PROC_STOP waits for SSH sessions */
 	struct loop_io *failure_io;
 	struct loop_timer *grace;
 	struct loop_timer *flush; /* the last reports of the monitor are awaited */
@@ -93,6 +98,16 @@ void proc_leaf_worker_died(struct proc_leaf *p);
 /* Tell the orchestrator that the workload has ended, after the last reports. */
 void proc_leaf_tell_exit(struct proc_leaf *p, int status);
 struct proc_killer proc_leaf_killer(const struct proc_leaf *p);
+
+/* proc_leaf_shell.c: shells and SSH beside the main process */
+int proc_leaf_open_shells(struct proc_leaf *p, struct err *e);
+int proc_leaf_ssh(struct proc_leaf *p, const struct channel_msg *m, int *fd, struct err *e);
+/* Kills the workload, and neither the worker nor SSH sessions, which have a last word to say. */
+int proc_leaf_kill_workload(struct proc_leaf *p, struct err *e);
+/* Answers PROC_STOP, once SSH sessions have ended or had their time. */
+int proc_leaf_stop(struct proc_leaf *p, struct err *e);
+bool proc_leaf_reap_shells(struct proc_leaf *p, pid_t pid, int status);
+void proc_leaf_shells_done(struct proc_leaf *p);
 
 /* proc_leaf_run.c: confirm, start, signals, children */
 int proc_leaf_confirm(struct proc_leaf *p, struct err *e);

@@ -117,6 +117,26 @@ static bool wait_for_release(int hold)
 	return n == 1;
 }
 
+/* execvp(3) says EACCES when any directory of PATH may not be searched; the answer to a name that is
+ * nowhere is ENOENT.  Landlock does not hide what exists. */
+static int why_not(const struct proc_spawn *s, int code)
+{
+	const char *path = getenv("PATH"), *name = s->argv[0];
+
+	if (code != EACCES || strchr(name, '/') || !path)
+		return code;
+	while (*path) {
+		int len = (int) strcspn(path, ":");
+		char file[PATH_MAX];
+
+		(void) snprintf(file, sizeof file, "%.*s/%s", len, path, name);
+		if (access(file, F_OK) == 0)
+			return EACCES;
+		path += len + (path[len] == ':');
+	}
+	return ENOENT;
+}
+
 /* Descriptors above 2 close at execve; closing them now would close hold and failure. */
 static int child(
 	const struct proc_spawn *s, pid_t parent, int hold, int *failure, struct proc_failure *f)
@@ -141,7 +161,7 @@ static int child(
 		_exit(1);
 	environ = (char **) (uintptr_t) s->env;
 	(void) execvp(s->argv[0], s->argv);
-	return fail(f, PROC_STAGE_EXEC, errno);
+	return fail(f, PROC_STAGE_EXEC, why_not(s, errno));
 }
 
 int proc_spawn(const struct proc_spawn *s, struct proc_child *ret, struct err *e)

@@ -79,7 +79,8 @@ class Death(LabTest):
 
     def test_orchestrator_dies_and_the_workload_with_it(self):
         script = f'(setsid sh -c "{LOOP}" &) ; echo up; {LOOP}'
-        with self.leaves_nothing(), Sandbox(policy(), ['sh', '-c', script]) as box:
+        # A control socket's file outlives SIGKILL; the next sandbox that starts removes it (test_shell).
+        with self.leaves_nothing(), Sandbox(policy(), ['sh', '-c', script], args=['--ctl-socket', 'none']) as box:
             box.wait_out('up')
             everything = descendants(box.process.pid)
             kill(box.process.pid)

@@ -245,7 +245,7 @@ class Streams(LabTest):
 
     def test_what_is_not_built_yet_is_refused_by_name(self):
         for argv in (['--openshell-endpoint', 'http://x:1'], ['--mode', 'network'], ['--upstream-proxy', 'http://x:1'],
-                     ['--inference-routes', '/x'], ['--ssh-socket-path', '/x'], ['--policy-rules', '/x']):
+                     ['--inference-routes', '/x'], ['--policy-rules', '/x']):
             done = subprocess.run([str(lab.SUPERVISOR), *argv, '--', 'true'], capture_output=True, text=True, timeout=20)
             self.assertNotEqual(done.returncode, 0, argv)
             self.assertIn(argv[0], done.stderr, done)

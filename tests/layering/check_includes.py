@@ -18,18 +18,23 @@ MAY = {
     'proto/ipc/process': {'proto/ipc/common'},
     'proto/ipc/network': {'proto/ipc/common'},
     'proto/ipc/identity': set(),
+    'proto/ipc/shell': set(),
+    'proto/ipc/session': set(),
+    'proto/ipc/ctl': {'proto/ipc/common'},
     'supervisor-process': {'supervisor-process', 'libcore', 'proto/ipc/common', 'proto/ipc/process',
-                           'proto/ipc/identity'} | PROTO,
+                           'proto/ipc/identity', 'proto/ipc/shell', 'proto/ipc/session'} | PROTO,
     'supervisor-network': {'supervisor-network', 'libcore', 'proto/ipc/common', 'proto/ipc/network',
                            'proto/ipc/identity'} | PROTO,
     'orchestrator': {'orchestrator', 'libcore', 'proto/ipc/common', 'proto/ipc/process',
-                     'proto/ipc/network'} | PROTO,
+                     'proto/ipc/network', 'proto/ipc/shell', 'proto/ipc/session',
+                     'proto/ipc/ctl'} | PROTO,
 }
 GENERATED = {  # headers that the build makes
     'event.pb-c.h': 'proto/event', 'sandbox_policy.pb-c.h': 'proto/policy',
     'struct.pb-c.h': 'proto/policy', 'ipc_common.pb-c.h': 'proto/ipc/common',
     'ipc_process.pb-c.h': 'proto/ipc/process', 'ipc_network.pb-c.h': 'proto/ipc/network',
-    'ipc_identity.pb-c.h': 'proto/ipc/identity',
+    'ipc_identity.pb-c.h': 'proto/ipc/identity', 'ipc_shell.pb-c.h': 'proto/ipc/shell',
+    'ipc_session.pb-c.h': 'proto/ipc/session', 'ipc_ctl.pb-c.h': 'proto/ipc/ctl',
 }
 THIRD_PARTY = {  # header pattern -> files that may include it
     r'event2/.*': r'libcore/base/core_loop\.c',
@@ -40,13 +45,14 @@ THIRD_PARTY = {  # header pattern -> files that may include it
     r'netlink/.*': r'libcore/identity/.*|supervisor-process/proc_(netns.*|nflog)\.c',
     r'nftables/.*': r'supervisor-process/proc_fence\.c',
     r'ares\.h': r'supervisor-network/net_resolve.*\.c',
+    r'libssh/.*': r'supervisor-process/ssh/.*',
     r'cjson/.*': r'libcore/.*json.*\.c',
     r'(mbedtls|psa)/.*': r'libcore/tls/.*',
     r'everest/.*|(gcm|psa_crypto_ecp|ssl_tls12_client)\.c|(common|ssl_misc)\.h': r'libcore/tls/mbedtls/.*',  # mbedTLS's own files, changed by macros
     r'intel-ipsec-mb\.h': r'libcore/tls/mbedtls/tls_gcm_ipsec\.c',
 }
 SYSTEM = re.compile(r'^(linux/|linux/netfilter/|sys/|net/|netinet/|arpa/|asm/)?[a-z0-9_]+\.h$')
-LIBRARY = re.compile(r'^(event2|protobuf-c|openssl|netlink|nftables|cjson|mbedtls|psa|everest)/|'
+LIBRARY = re.compile(r'^(event2|protobuf-c|openssl|netlink|nftables|cjson|mbedtls|psa|everest|libssh)/|'
                      r'^(yaml|seccomp|ares|cares|event|nghttp2|intel-ipsec-mb)\.h$|^(gcm|psa_crypto_ecp|ssl_tls12_client)\.c$|^ssl_misc\.h$')
 
 
