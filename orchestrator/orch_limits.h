@@ -17,7 +17,8 @@
 #define ORCH_RESOLV_BYTES_MAX 65536  /* bytes of /etc/resolv.conf */
 #define ORCH_NAMESERVERS_MAX 8	/* further ones are ignored, as resolv.conf(5) ignores a fourth */
 #define ORCH_WATCH_AFTER_MS 250 /* from the start to watching files for changes */
-#define ORCH_WATCHED_MAX 48	/* files and folders watched by one orch_watch; credentials fill it last */
+#define ORCH_WATCHED_MAX \
+	48 /* files and folders watched by one orch_watch; credentials fill it last */
 
 /* start, one deadline per step of the process leaf */
 #define ORCH_ATTACH_MS 10000

@@ -543,8 +543,8 @@ int orch_run_prepare(struct orch_run *r, struct err *e)
 		(code = orch_run_read_names(r, e)) < 0 ||
 		(code = orch_run_credentials(r, &invoker, e)) < 0 || (code = make_tls(r, e)) < 0 ||
 		(code = plan(r, &invoker, e)) < 0 || (code = orch_run_streams(r, e)) < 0 ||
-		(code = orch_run_doors(r, e)) < 0 ||
-		(code = orch_run_signals(r, e)) < 0 || (code = orch_run_watch(r, e)) < 0)
+		(code = orch_run_doors(r, e)) < 0 || (code = orch_run_signals(r, e)) < 0 ||
+		(code = orch_run_watch(r, e)) < 0)
 		return code;
 	return start_leaves(r, e);
 }

@@ -37,7 +37,7 @@ struct orch_run {
 	struct orch_events *events;
 	struct orch_policy *policy;
 	struct orch_watch *watch;
-	struct orch_tls *tls; /* NULL: no TLS termination */
+	struct orch_tls *tls;		      /* NULL: no TLS termination */
 	struct orch_credentials *credentials; /* NULL: none */
 	struct orch_stdio *stdio;     /* the command has our streams, or pipes of its own; or */
 	struct orch_session *session; /* they are shared with whoever attaches */

@@ -14,7 +14,8 @@
 #define PROC_KILL_KEEP_MAX 96 /* worker, monitor, SSH sessions */
 
 struct proc_killer {
-	pid_t keep[PROC_KILL_KEEP_MAX]; /* descendants that are ours, without children of the workload */
+	pid_t keep
+		[PROC_KILL_KEEP_MAX]; /* descendants that are ours, without children of the workload */
 	size_t n_keep;
 	const struct confine_identity *workload; /* NULL: nothing of it exists yet */
 };

@@ -22,15 +22,15 @@
 #define PROC_MONITOR_REPEAT_MS 10000	     /* the same packet within is the same attempt */
 #define PROC_MONITOR_ANSWER_MS 700	     /* the owner must be known by then */
 #define PROC_MONITOR_FLUSH_MS 200      /* last reports, before the end of the workload is told */
-#define PROC_HANGUP_MS 2000		     /* a job without its channel, from SIGHUP to SIGKILL */
-#define PROC_SHELLS_MAX 96		     /* shell channels: ctl commands and SSH connections */
-#define PROC_JOBS_MAX 256		     /* processes started beside the main one */
-#define PROC_SHELL_JOBS_MAX 64		     /* of one shell channel */
-#define PROC_SHELL_REPORTS_MAX 20	     /* events that one shell channel may cause */
-#define PROC_SHELL_VARS_MAX 64		     /* variables that a client may offer */
-#define PROC_SHELL_VAR_NAME_MAX 64	     /* bytes */
-#define PROC_SHELL_VAR_VALUE_MAX 256	     /* bytes */
-#define PROC_SHELL_TERM_MAX 64		     /* bytes of TERM */
+#define PROC_HANGUP_MS 2000	       /* a job without its channel, from SIGHUP to SIGKILL */
+#define PROC_SHELLS_MAX 96	       /* shell channels: ctl commands and SSH connections */
+#define PROC_JOBS_MAX 256	       /* processes started beside the main one */
+#define PROC_SHELL_JOBS_MAX 64	       /* of one shell channel */
+#define PROC_SHELL_REPORTS_MAX 20      /* events that one shell channel may cause */
+#define PROC_SHELL_VARS_MAX 64	       /* variables that a client may offer */
+#define PROC_SHELL_VAR_NAME_MAX 64     /* bytes */
+#define PROC_SHELL_VAR_VALUE_MAX 256   /* bytes */
+#define PROC_SHELL_TERM_MAX 64	       /* bytes of TERM */
 #define PROC_SSH_CONNECTIONS_MAX 64    /* SSH connections at a time; more wait in the backlog */
 #define PROC_SSH_WAITING_MAX 16	       /* connections until the host key is made */
 #define PROC_ACCEPT_PAUSE_MS 100       /* after an accept(2) that failed */
