@@ -17,9 +17,10 @@
 #include "core_tls_bundle.h"
 
 #define PATH_BYTES_MAX 4096
-#define STALE_MAX 4096	  /* directories looked at for leftovers */
-#define CLAIM_TRIES 200	  /* at a directory that another sandbox takes for a leftover */
-#define CLAIM_PAUSE_MS 10 /* between two of them */
+#define PARENT_BYTES_MAX 64 /* bytes of the path of the folder above it */
+#define STALE_MAX 4096	    /* directories looked at for leftovers */
+#define CLAIM_TRIES 200	    /* at a directory that another sandbox takes for a leftover */
+#define CLAIM_PAUSE_MS 10   /* between two of them */
 
 static const char *const system_bundles[] = { "/etc/ssl/certs/ca-certificates.crt",
 	"/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem" };
@@ -174,16 +175,33 @@ static int claim_own(struct orch_tls *t, const char *path, struct err *e)
 	return err_set(e, EBUSY, "%s is another sandbox's", path);
 }
 
+/* Where the directories of this user's sandboxes lie.  The one in /tmp must be his own: whoever else
+ * made it could exchange what is in it. */
+static int enter_parent(char ret[PARENT_BYTES_MAX], struct err *e)
+{
+	struct stat st;
+
+	if (geteuid() == 0)
+		(void) snprintf(ret, PARENT_BYTES_MAX, "%s", ORCH_TLS_DIR);
+	else
+		(void) snprintf(ret, PARENT_BYTES_MAX, "%s-%u", ORCH_TLS_DIR_USER, geteuid());
+	if (make_directory(ret, e) < 0)
+		return -e->code;
+	if (lstat(ret, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() ||
+		(st.st_mode & 022))
+		return err_set(
+			e, EPERM, "%s is not a folder that you alone can write; remove it", ret);
+	remove_stale(ret);
+	return 0;
+}
+
 static int enter_directory(struct orch_tls *t, const struct orch_tls_config *c, struct err *e)
 {
-	char path[PATH_BYTES_MAX];
+	char path[PATH_BYTES_MAX], parent[PARENT_BYTES_MAX] = "";
 
-	if (!c->directory) {
-		if (make_directory(ORCH_TLS_DIR, e) < 0)
-			return -e->code;
-		remove_stale(ORCH_TLS_DIR);
-	}
-	(void) snprintf(path, sizeof path, "%s%s%s", c->directory ? c->directory : ORCH_TLS_DIR,
+	if (!c->directory && enter_parent(parent, e) < 0)
+		return -e->code;
+	(void) snprintf(path, sizeof path, "%s%s%s", c->directory ? c->directory : parent,
 		c->directory ? "" : "/sandbox-", c->directory ? "" : c->tag);
 	if (path[0] != '/' || strlen(path) > PATH_BYTES_MAX - 64)
 		return err_set(e, EINVAL, "OPENSHELL_PROXY_TLS_DIR must be an absolute path");

@@ -12,6 +12,7 @@
 #include "core_err.h"
 
 #define ORCH_TLS_DIR "/etc/openshell-tls"
+#define ORCH_TLS_DIR_USER "/tmp/openshell-tls"	    /* and "-UID": without root */
 #define ORCH_TLS_BUNDLE_BYTES_MAX (2 * 1024 * 1024) /* bytes of a file of certificates */
 #define ORCH_TLS_VARIABLES_MAX 16
 

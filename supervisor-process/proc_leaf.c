@@ -273,7 +273,7 @@ static int on_PROC_SHELL(void *owner, const struct channel_msg *m, int *fds, str
 	(void) e;
 	/* When it can't be served, its end is all that the asker needs to see. */
 	if (p->state == PROC_RUNNING_S && proc_shells_serve(p->shells, TAKE_FD(fds[0]), &why) < 0)
-		proc_leaf_notice(p, "shell", why.text, false);
+		proc_leaf_notice(p, "shell", why.text, OPENSHELL__EVENT__SEVERITY__MEDIUM);
 	return 0;
 }
 
@@ -294,7 +294,7 @@ static int on_PROC_SSH_CONNECTION(void *owner, const struct channel_msg *m, int 
 
 	(void) e;
 	if (proc_leaf_ssh(p, m, fds, &why) < 0)
-		proc_leaf_notice(p, "ssh", why.text, false);
+		proc_leaf_notice(p, "ssh", why.text, OPENSHELL__EVENT__SEVERITY__MEDIUM);
 	return 0;
 }
 

@@ -18,7 +18,7 @@ static void report(void *owner, const char *what)
 {
 	struct proc_leaf *p = owner;
 
-	proc_leaf_notice(p, "ssh", what, false);
+	proc_leaf_notice(p, "ssh", what, OPENSHELL__EVENT__SEVERITY__MEDIUM);
 }
 
 int proc_leaf_open_shells(struct proc_leaf *p, struct err *e)

@@ -351,8 +351,10 @@ def traces():
     links = re.findall(r'^\d+: ([^:@]+)', sh('ip', 'link'), re.M)
     sockets = {l.split()[-1] for l in pathlib.Path('/proc/net/unix').read_text().splitlines()[1:] if len(l.split()) > 7}
     mounts = pathlib.Path('/proc/self/mounts').read_text().split('\n')
-    files = [str(p) for d in ('/run', '/tmp', '/var/run/netns', '/dev/shm', '/dev/mqueue') if os.path.isdir(d)
-             for p in pathlib.Path(d).iterdir() if 'openshell' in p.name or 'sandbox-' in p.name]
+    # /run/openshell and /etc/openshell-tls are shared folders that stay; what is in the former is looked at.
+    files = [str(p) for d in ('/run', '/run/openshell', '/tmp', '/var/run/netns', '/dev/shm', '/dev/mqueue') if os.path.isdir(d)
+             for p in pathlib.Path(d).iterdir()
+             if str(p) != '/run/openshell' and ('openshell' in str(p) or 'sandbox-' in p.name)]
     return {'processes': processes(), 'namespaces': namespaces_held(), 'links': set(links), 'mounts': set(mounts),
             'tables': set(sh('nft', 'list', 'tables').split('\n')), 'addresses': sh('ip', '-o', 'addr'),
             'routes': sh('ip', 'route', 'show', 'table', 'all'), 'sockets': sockets, 'files': set(files)}

@@ -179,7 +179,7 @@ class Documents(PolicyFile, LabTest):
         self.refused('version: 1\n---\nversion: 1\n', 'more than one document')
         self.refused('version: !!int 1\n', 'tags are not allowed')
         self.refused('', 'a policy is a map that begins with')
-        self.refused('- a\n', 'the document is not a map')
+        self.refused('- a\n', 'a policy is a map that begins with')
 
     def test_large_documents(self):
         path = self.write('version: 1\n#')

@@ -13,6 +13,8 @@ import test_bypass
 import test_main_job
 from lab import LabTest, Sandbox, policy, run, wait_for
 
+LEAVES = ('openshell-supervisor-process', 'openshell-supervisor-network')     # not a session program, which comes and goes
+
 
 class Rootless:
     @classmethod
@@ -92,7 +94,7 @@ class Host(Rootless, LabTest):
         with Sandbox(policy(), ['sh', '-c', f'{lab.CURL} -s --noproxy "*" http://192.0.2.7/; read pids; exec /usr/bin/python3 -c "$0" "$pids"', code], stdin=subprocess.PIPE) as box:
             box.wait_err('192.0.2.7')
             def ours():     # orchestrator, two leaves, identity worker, bypass monitor; the workload until it executes
-                return [box.process.pid, *[p for p in lab.descendants(box.process.pid) if lab.exe_name(p).startswith('openshell')]]
+                return [box.process.pid, *[p for p in lab.descendants(box.process.pid) if lab.exe_name(p) in LEAVES]]
             wait_for(lambda: len(ours()) == 5)
             pids = ours()
             box.process.stdin.write((' '.join(map(str, pids)) + '\n').encode())

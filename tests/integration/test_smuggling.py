@@ -17,7 +17,7 @@ NGINX = shutil.which('nginx', path=os.environ['PATH'] + ':/usr/sbin')
 
 # Sends every message of a file through a tunnel of its own, several at a time.
 SENDER = r'''
-import base64, concurrent.futures, json, socket, sys
+import base64, concurrent.futures, json, socket, sys, time
 target = sys.argv[2]
 def send(raw):
     s = socket.create_connection(("10.200.0.1", 3128)); s.settimeout(20)
@@ -30,6 +30,7 @@ def send(raw):
             if not d: return ["closed"]
             head += d
         s.sendall(base64.b64decode(raw)); s.shutdown(socket.SHUT_WR)
+        time.sleep(0.02)    # every decision must be reported, and reports have a rate limit
         while s.recv(65536): pass
     except OSError as e: return [repr(e)]
     finally: s.close()

@@ -115,14 +115,14 @@ TEST(malformed_command_lines_are_einval)
 TEST(what_is_not_built_is_enotsup_as_flag_and_as_variable)
 {
 	static const char *const flags[] = { "--openshell-endpoint http://x:1", "--mode network",
-		"--mode process", "--mode network-init", "--ssh-socket-path /x",
-		"--inference-routes /x", "--policy-rules /x", "--sidecar-state-dir /x",
-		"--sidecar-tls-dir /x", "--upstream-proxy http://x:1", "--upstream-no-proxy x",
+		"--mode process", "--mode network-init", "--inference-routes /x",
+		"--policy-rules /x", "--sidecar-state-dir /x", "--sidecar-tls-dir /x",
+		"--upstream-proxy http://x:1", "--upstream-no-proxy x",
 		"--upstream-proxy-auth-file /x", "--upstream-proxy-auth-allow-insecure",
 		"--upstream-proxy-connect-by-hostname" };
 	static const char *const names[][2] = { { "OPENSHELL_ENDPOINT", "http://x:1" },
-		{ "OPENSHELL_SSH_SOCKET_PATH", "/x" }, { "OPENSHELL_INFERENCE_ROUTES", "/x" },
-		{ "OPENSHELL_POLICY_RULES", "/x" }, { "OPENSHELL_SIDECAR_STATE_DIR", "/x" },
+		{ "OPENSHELL_INFERENCE_ROUTES", "/x" }, { "OPENSHELL_POLICY_RULES", "/x" },
+		{ "OPENSHELL_SIDECAR_STATE_DIR", "/x" },
 		{ "OPENSHELL_SUPERVISOR_TOPOLOGY", "sidecar" },
 		{ "OPENSHELL_NETWORK_ENFORCEMENT_MODE", "sidecar-nftables" } };
 	struct orch_options o;
