@@ -300,6 +300,30 @@ void orch_ctl_socket_done(struct orch_ctl_socket *s)
 		(void) rmdir(folder);
 }
 
+void orch_ctl_sweep(void)
+{
+	char path[ORCH_SOCKET_PATH_MAX];
+	struct err ignored = { 0 };
+	AUTO_CLOSE int folder = -1;
+
+	if (orch_ctl_folder(path, &ignored) < 0)
+		return;
+	folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (folder < 0 || lock_folder(folder, path, &ignored) < 0)
+		return;
+	sweep(folder, path);
+	(void) rmdir(path); /* fails while it is not empty */
+}
+
+void orch_ctl_remove_stale(const char *path)
+{
+	struct stat st;
+
+	if (path && path[0] == '/' && strlen(path) < ORCH_SOCKET_PATH_MAX &&
+		lstat(path, &st) == 0 && S_ISSOCK(st.st_mode) && is_stale(path))
+		(void) unlink(path);
+}
+
 /* One name that is alive goes to *ret; the rest only to the list. */
 static int look(DIR *d, const char *folder, char *ret, struct text *list)
 {

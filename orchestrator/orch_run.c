@@ -51,6 +51,7 @@ static void clean_up(struct orch_run *r)
 	core_closep(&r->identity_fd);
 	core_closep(&r->identity_kept);
 	core_closep(&r->netns);
+	core_closep(&r->janitor);
 	free(r->env_storage);
 	free(r->env_list);
 	free(r->driver_list);
@@ -69,6 +70,7 @@ int orch_run(const struct orch_options *o)
 		.identity_fd = -1,
 		.identity_kept = -1,
 		.netns = -1,
+		.janitor = -1,
 		.ctl_socket = { .fd = -1 },
 		.ssh_socket = { .fd = -1 },
 		.streams = { -1, -1, -1 } };

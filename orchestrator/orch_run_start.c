@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "core_channel.h"
 #include "core_failure.h"
+#include "orch_janitor.h"
 #include "orch_run_state.h"
 #include "orch_terminal.h"
 
@@ -531,6 +532,7 @@ static int make_events(struct orch_run *r, struct err *e)
 int orch_run_prepare(struct orch_run *r, struct err *e)
 {
 	struct orch_invoker invoker = { 0 };
+	const struct orch_janitor_paths files = { r->o->ctl_socket, r->o->ssh_socket };
 	int code;
 
 	choose_proxy_user(r);
@@ -539,6 +541,7 @@ int orch_run_prepare(struct orch_run *r, struct err *e)
 	if ((code = make_events(r, e)) < 0 ||
 		(code = geteuid() == 0 ? orch_env_invoker(get_env, &invoker, e) : 0) < 0 ||
 		(code = find_leaves(r, e)) < 0 || (code = make_tag(r, e)) < 0 ||
+		(code = orch_janitor_start(&files, &r->janitor, e)) < 0 ||
 		(code = choose_workdir(r, e)) < 0 || (code = load_policy(r, &invoker, e)) < 0 ||
 		(code = orch_run_read_names(r, e)) < 0 ||
 		(code = orch_run_credentials(r, &invoker, e)) < 0 || (code = make_tls(r, e)) < 0 ||

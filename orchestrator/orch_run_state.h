@@ -43,6 +43,7 @@ struct orch_run {
 	struct orch_session *session; /* they are shared with whoever attaches */
 	struct orch_ctl_socket ctl_socket, ssh_socket;
 	struct orch_ctl_server *ctl;
+	int janitor; /* open until the end (orch_janitor.h) */
 	bool ssh_program_sent;
 
 	struct orch_process *process;

@@ -177,14 +177,19 @@ static int claim_own(struct orch_tls *t, const char *path, struct err *e)
 
 /* Where the directories of this user's sandboxes lie.  The one in /tmp must be his own: whoever else
  * made it could exchange what is in it. */
-static int enter_parent(char ret[PARENT_BYTES_MAX], struct err *e)
+static void name_parent(char ret[PARENT_BYTES_MAX])
 {
-	struct stat st;
-
 	if (geteuid() == 0)
 		(void) snprintf(ret, PARENT_BYTES_MAX, "%s", ORCH_TLS_DIR);
 	else
 		(void) snprintf(ret, PARENT_BYTES_MAX, "%s-%u", ORCH_TLS_DIR_USER, geteuid());
+}
+
+static int enter_parent(char ret[PARENT_BYTES_MAX], struct err *e)
+{
+	struct stat st;
+
+	name_parent(ret);
 	if (make_directory(ret, e) < 0)
 		return -e->code;
 	if (lstat(ret, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() ||
@@ -193,6 +198,14 @@ static int enter_parent(char ret[PARENT_BYTES_MAX], struct err *e)
 			e, EPERM, "%s is not a folder that you alone can write; remove it", ret);
 	remove_stale(ret);
 	return 0;
+}
+
+void orch_tls_sweep(void)
+{
+	char parent[PARENT_BYTES_MAX];
+
+	name_parent(parent);
+	remove_stale(parent);
 }
 
 static int enter_directory(struct orch_tls *t, const struct orch_tls_config *c, struct err *e)

@@ -32,6 +32,8 @@ struct orch_tls_variable {
 /* -EINVAL: the extra file can't be used, which ends the start.  Anything else: there is no TLS
  * termination in this sandbox (spec/network 4.2). */
 int orch_tls_new(const struct orch_tls_config *c, struct orch_tls **ret, struct err *e);
+/* Remove what sandboxes of this user left that were killed. */
+void orch_tls_sweep(void);
 void orch_tls_free(struct orch_tls *t); /* removes the files */
 DEFINE_AUTO(struct orch_tls, orch_tls_free)
 

@@ -354,7 +354,7 @@ def traces():
     # /run/openshell and /etc/openshell-tls are shared folders that stay; what is in the former is looked at.
     files = [str(p) for d in ('/run', '/run/openshell', '/tmp', '/var/run/netns', '/dev/shm', '/dev/mqueue') if os.path.isdir(d)
              for p in pathlib.Path(d).iterdir()
-             if str(p) != '/run/openshell' and ('openshell' in str(p) or 'sandbox-' in p.name)]
+             if str(p) != '/run/openshell' and not p.name.startswith('openshell-tls') and ('openshell' in str(p) or 'sandbox-' in p.name)]
     return {'processes': processes(), 'namespaces': namespaces_held(), 'links': set(links), 'mounts': set(mounts),
             'tables': set(sh('nft', 'list', 'tables').split('\n')), 'addresses': sh('ip', '-o', 'addr'),
             'routes': sh('ip', 'route', 'show', 'table', 'all'), 'sockets': sockets, 'files': set(files)}
