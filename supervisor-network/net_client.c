@@ -113,22 +113,6 @@ static void on_tick(void *owner)
 		arm_tick(n, next);
 }
 
-static int addresses_of(int fd, struct identity_question *ret, struct err *e)
-{
-	struct sockaddr_storage peer = { 0 }, local = { 0 };
-	socklen_t peer_len = sizeof peer, local_len = sizeof local;
-
-	if (getpeername(fd, (struct sockaddr *) &peer, &peer_len) < 0 ||
-		getsockname(fd, (struct sockaddr *) &local, &local_len) < 0)
-		return err_set(e, errno, "addresses of a connection");
-	if (addr_from_sockaddr((struct sockaddr *) &peer, peer_len, &ret->peer, &ret->peer_port) <
-			0 ||
-		addr_from_sockaddr(
-			(struct sockaddr *) &local, local_len, &ret->local, &ret->local_port) < 0)
-		return err_set(e, EAFNOSUPPORT, "addresses of a connection");
-	return 0;
-}
-
 static void link_client(struct net_client *c)
 {
 	struct net_leaf *n = c->leaf;
@@ -140,24 +124,25 @@ static void link_client(struct net_client *c)
 	n->n_clients++;
 }
 
-int net_client_new(struct net_leaf *n, int take_fd, struct err *e)
+int net_client_new(
+	struct net_leaf *n, int take_fd, const struct identity_question *ends, struct err *e)
 {
 	AUTO_CLOSE int fd = take_fd;
 	struct net_client *c = calloc(1, sizeof *c);
-	int one = 1, r;
+	int r;
 
 	if (!c)
 		return err_set(e, ENOMEM, "client");
 	c->leaf = n;
+	c->question = *ends;
 	c->who.caller = (struct identity_caller){ .exe = "", .sha256 = "", .reason = "" };
 	link_client(c);
 	c->in = malloc(IN_SIZE);
 	c->head = calloc(1, sizeof *c->head);
 	c->decision = malloc(sizeof *c->decision);
-	(void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	if (!c->in || !c->head || !c->decision)
 		r = err_set(e, ENOMEM, "client");
-	else if ((r = addresses_of(fd, &c->question, e)) == 0)
+	else
 		r = net_stream_new(n->loop, TAKE_FD(fd), on_client, c, &c->stream, e);
 	if (r < 0) {
 		net_client_free(c);

@@ -82,7 +82,9 @@ struct net_client {
 	struct net_copy *copy;
 };
 
-int net_client_new(struct net_leaf *n, int take_fd, struct err *e);
+/* ends: its addresses, as the identity worker will be asked about them. */
+int net_client_new(
+	struct net_leaf *n, int take_fd, const struct identity_question *ends, struct err *e);
 void net_client_free(struct net_client *c);
 /* Connections that another generation decided end now. */
 void net_client_close_stale(struct net_leaf *n, uint64_t generation);

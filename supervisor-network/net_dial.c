@@ -50,7 +50,12 @@ static int begin(const struct addr *a, uint16_t port, int *ret_fd)
 	(void) setsockopt(*ret_fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	if (connect(*ret_fd, (struct sockaddr *) &sa, len) == 0)
 		return 1;
-	return errno == EINPROGRESS ? 0 : -errno;
+	if (errno != EINPROGRESS)
+		return -errno;
+	/* A connection within this machine is made by now, but that is told only when asked again. */
+	if (connect(*ret_fd, (struct sockaddr *) &sa, len) == 0)
+		return 1;
+	return errno == EALREADY ? 0 : -errno;
 }
 
 static int watch(struct net_dial *d, struct err *e);

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "net_client.h"
@@ -16,6 +18,8 @@ struct net_listen {
 	int fd;
 	unsigned resource_errors, unknown_errors;
 	bool gate;
+	struct addr at; /* where it listens; every connection has it as its own end */
+	uint16_t port;
 };
 
 enum accept_class { ACCEPT_RESOURCE, ACCEPT_TRANSIENT, ACCEPT_TERMINAL, ACCEPT_UNKNOWN };
@@ -111,7 +115,11 @@ static void on_connections(void *owner, int fd, unsigned ready)
 
 	(void) ready;
 	for (int i = 0; i < NET_ACCEPT_TURN_MAX; i++) {
-		int peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		struct identity_question ends = { .local = l->at, .local_port = l->port };
+		struct sockaddr_storage from = { 0 };
+		socklen_t len = sizeof from;
+		int peer =
+			accept4(fd, (struct sockaddr *) &from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (peer < 0) {
 			if (errno != EAGAIN)
@@ -121,8 +129,11 @@ static void on_connections(void *owner, int fd, unsigned ready)
 		l->resource_errors = l->unknown_errors = 0;
 		if (l->leaf->n_clients >= NET_CLIENTS_MAX)
 			refuse_full(peer);
+		else if (addr_from_sockaddr(
+				 (struct sockaddr *) &from, len, &ends.peer, &ends.peer_port) < 0)
+			(void) close(peer); /* of no family that policy knows */
 		else
-			(void) net_client_new(l->leaf, peer, &e); /* it has gone again */
+			(void) net_client_new(l->leaf, peer, &ends, &e); /* it has gone again */
 	}
 }
 
@@ -131,6 +142,24 @@ static void on_pause_over(void *owner)
 	struct net_listen *l = owner;
 
 	(void) loop_io_watch(l->io, l->gate ? LOOP_READ : 0);
+}
+
+/* Connections inherit TCP_NODELAY (tcp(7)) and the address, which must be a single one. */
+static int prepare(struct net_listen *l, int fd, struct err *e)
+{
+	struct sockaddr_storage at = { 0 };
+	socklen_t len = sizeof at;
+	struct addr any4, any6;
+	int one = 1;
+
+	(void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	if (getsockname(fd, (struct sockaddr *) &at, &len) < 0 ||
+		addr_from_sockaddr((struct sockaddr *) &at, len, &l->at, &l->port) < 0 ||
+		addr_parse("0.0.0.0", 7, &any4) < 0 || addr_parse("::", 2, &any6) < 0)
+		return err_set(e, EINVAL, "address of the listener");
+	if (addr_equal(&l->at, &any4) || addr_equal(&l->at, &any6))
+		return err_set(e, EINVAL, "the listener must be bound to one address");
+	return 0;
 }
 
 int net_listen_new(struct net_leaf *n, int take_fd, struct net_listen **ret, struct err *e)
@@ -142,7 +171,7 @@ int net_listen_new(struct net_leaf *n, int take_fd, struct net_listen **ret, str
 		return err_set(e, ENOMEM, "listener");
 	l->leaf = n;
 	l->fd = -1;
-	if (loop_io_new(n->loop, fd, on_connections, l, &l->io, e) < 0 ||
+	if (prepare(l, fd, e) < 0 || loop_io_new(n->loop, fd, on_connections, l, &l->io, e) < 0 ||
 		loop_timer_new(n->loop, on_pause_over, l, &l->pause, e) < 0) {
 		net_listen_free(l);
 		return -e->code;
