@@ -300,14 +300,11 @@ void orch_ctl_socket_done(struct orch_ctl_socket *s)
 		(void) rmdir(folder);
 }
 
-void orch_ctl_sweep(void)
+void orch_ctl_sweep(const char *path)
 {
-	char path[ORCH_SOCKET_PATH_MAX];
 	struct err ignored = { 0 };
 	AUTO_CLOSE int folder = -1;
 
-	if (orch_ctl_folder(path, &ignored) < 0)
-		return;
 	folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (folder < 0 || lock_folder(folder, path, &ignored) < 0)
 		return;

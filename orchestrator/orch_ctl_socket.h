@@ -30,8 +30,8 @@ int orch_ctl_listen(const char *name, struct orch_ctl_socket *ret, struct err *e
  * SOCK_SEQPACKET or SOCK_STREAM; "@name" is an abstract one. */
 int orch_ctl_listen_at(const char *path, int type, struct orch_ctl_socket *ret, struct err *e);
 void orch_ctl_socket_done(struct orch_ctl_socket *s);
-/* Remove sockets that nobody listens on any more: of the default folder; or one, NULL: none. */
-void orch_ctl_sweep(void);
+/* Remove sockets that nobody listens on any more: of a folder; or one, NULL: none. */
+void orch_ctl_sweep(const char *path);
 void orch_ctl_remove_stale(const char *path);
 /* A path for connecting: of name, or, with NULL, of the only sandbox that is running. */
 int orch_ctl_find(const char *name, char ret[ORCH_SOCKET_PATH_MAX], struct err *e);

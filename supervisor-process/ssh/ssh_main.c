@@ -68,12 +68,16 @@ static const struct confine_call calls[] = {
 static int confine(struct err *e)
 {
 	struct confine_identity id = { .uid = NOBODY, .gid = NOBODY };
-	struct confine_identity as_we_are = { .keep_uid = true };
+	struct confine_identity as_we_are = { .uid = geteuid(),
+		.gid = getegid(),
+		.groups = { getegid() },
+		.n_groups = 1,
+		.keep_ids = true };
 
 	if (confine_harden(e) < 0)
 		return -e->code;
 	/* In a user namespace of one uid there is no nobody; there are no capabilities to keep. */
-	if (confine_drop(&id, e) < 0 && (e->code != EINVAL || confine_drop(&as_we_are, e) < 0))
+	if (confine_drop(geteuid() == 0 ? &id : &as_we_are, e) < 0)
 		return -e->code;
 	e->code = 0;
 	if (confine_landlock_nothing(true, e) < 0 && e->code != ENOSYS && e->code != EOPNOTSUPP)

@@ -33,7 +33,7 @@ METADATA = '169.254.169.254'
 NAMES = {'origin.test': ORIGIN, 'evil.test': EVIL, 'internal.test': INTERNAL,
          'rebind.test': '127.0.0.1', 'meta.test': METADATA}
 ETC = ('hosts', 'resolv.conf', 'passwd', 'group')   # files of a test's own
-OWN = ('/opt/lab', '/tmp/lab', '/run/lab', '/srv')  # folders of a test's own
+OWN = ('/opt/lab', '/tmp/lab', '/run/lab', '/srv', '/etc/openshell-tls')  # folders of a test's own
 USER = 4242                 # no account of this number is needed
 ROOTLESS = False            # supervisors are started by USER (test_rootless.py)
 WAIT = 20                   # seconds; every wait below has a limit
@@ -64,7 +64,7 @@ def prepare():
     sh('ip', '-6', 'addr', 'add', '2001:500:84::10/128', 'dev', 'lo', 'nodad')
     for name in OWN:                    # other runs may use the same names at the same time
         os.makedirs(name, exist_ok=True)
-        sh('mount', '-t', 'tmpfs', 'lab', name)
+        sh('mount', '-t', 'tmpfs', '-o', 'mode=755' if name.startswith('/etc') else 'mode=1777', 'lab', name)
     tmp = pathlib.Path(tempfile.mkdtemp(prefix='lab-etc-', dir='/tmp'))
     hosts = '127.0.0.1 localhost\n::1 localhost\n' + ''.join(
         f'{a} {n}\n' for n, a in NAMES.items())
@@ -352,7 +352,7 @@ def traces():
     sockets = {l.split()[-1] for l in pathlib.Path('/proc/net/unix').read_text().splitlines()[1:] if len(l.split()) > 7}
     mounts = pathlib.Path('/proc/self/mounts').read_text().split('\n')
     # /run/openshell and /etc/openshell-tls are shared folders that stay; what is in the former is looked at.
-    files = [str(p) for d in ('/run', '/run/openshell', '/tmp', '/var/run/netns', '/dev/shm', '/dev/mqueue') if os.path.isdir(d)
+    files = [str(p) for d in ('/run', '/run/openshell', '/etc/openshell-tls', '/tmp', '/var/run/netns', '/dev/shm', '/dev/mqueue') if os.path.isdir(d)
              for p in pathlib.Path(d).iterdir()
              if str(p) != '/run/openshell' and not p.name.startswith('openshell-tls') and ('openshell' in str(p) or 'sandbox-' in p.name)]
     return {'processes': processes(), 'namespaces': namespaces_held(), 'links': set(links), 'mounts': set(mounts),

@@ -37,7 +37,7 @@ class Exits(LabTest):
                     self.assertEqual(box.process.wait(20), code, box.err)
 
     def test_second_signal_kills_what_ignores_the_first(self):
-        script = f'trap "" TERM; echo up; {LOOP}'
+        script = f'trap "" TERM INT; echo up; {LOOP}'
         with self.leaves_nothing(), Sandbox(policy(), ['sh', '-c', script]) as box:
             box.wait_out('up')
             box.process.terminate()

@@ -342,14 +342,20 @@ class Sockets(LabTest):
             self.assertIn('running already', got.err)
             lab.kill(a.process.pid)
             a.process.wait(20)
-            self.assertTrue(os.path.exists(a.socket))
+            lab.wait_for(lambda: not os.path.exists(a.socket))
             self.assertEqual(lab.run(policy(), ['true'], args=['--name', a.name]).code, 0)
-        with Named(['sleep', '100']) as a:
-            lab.kill(a.process.pid)
-            a.process.wait(20)
-            self.assertTrue(os.path.exists(a.socket))
-            self.assertEqual(lab.run(policy(), ['true']).code, 0)
-            self.assertFalse(os.path.exists(a.socket))
+
+    def test_stale_socket_is_replaced_and_swept(self):
+        """The janitor takes it away; here it was killed as well."""
+        def orphan(name):
+            os.makedirs('/run/openshell', mode=0o700, exist_ok=True)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+                s.bind(f'/run/openshell/{name}.ctl')
+        orphan('lab-stale')
+        self.assertEqual(lab.run(policy(), ['true'], args=['--name', 'lab-stale']).code, 0)
+        orphan('lab-other')
+        self.assertEqual(lab.run(policy(), ['true']).code, 0)
+        self.assertFalse(os.path.exists('/run/openshell/lab-other.ctl'))
 
     def test_folder_of_somebody_else_is_refused(self):
         os.makedirs('/tmp/lab-open-dir', exist_ok=True)

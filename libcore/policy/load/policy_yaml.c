@@ -256,7 +256,7 @@ struct node *node_parse_any(const char *text, size_t len, struct policy_report *
 	yaml_parser_set_input_string(&p.parser, (const unsigned char *) text, len);
 	run(&p);
 	yaml_parser_delete(&p.parser);
-	if (p.failed) {
+	if (p.failed || !p.root) { /* or there was nothing in it */
 		node_free(&p.tree->root);
 		return NULL;
 	}
