@@ -329,7 +329,7 @@ def report(bench, results, launches, memory, syscalls, decision):
 Written by `tests/bench/run.py` on {datetime.date.today()}: Linux {platform.release()}, {os.cpu_count()} cores ({cpu}) shared by load
 generator, proxy and origin; {bench.options.rounds} rounds of {bench.options.seconds} s, interleaved; medians. Identity and policy are on for this
 program: the load generator is the workload. "Bare relay" is the least that a CONNECT proxy can do (no
-policy, no identity, splice); our endpoint has `tls: skip`, so that tunnels carry bytes as they are. Absolute figures move by a third between machines and hours; ratios are what to compare.
+policy, no identity, splice); our endpoint has `tls: skip`, so that tunnels carry bytes as they are. Absolute figures move by a third between machines and hours; ratios are what to compare. [profile.md](profile.md) says why aims are missed.
 ''']
     for name, title in (('setup-c1', 'CONNECT set-ups, 1 client'), ('setup-c8', 'CONNECT set-ups, 8 clients'),
                         ('setup-c64', 'CONNECT set-ups, 64 clients')):
