@@ -112,8 +112,14 @@ static int gather(struct orch_tls *t, const char *extra, struct err *e)
 
 static void remove_files(int dir)
 {
-	for (int i = 0; i < FILES; i++)
-		(void) unlinkat(dir, names[i], 0);
+	DIR *list = fdopendir(dup(dir));
+	struct dirent *d;
+
+	/* Also what was being written when its sandbox was killed. */
+	for (int i = 0; list && i < STALE_MAX && (d = readdir(list)); i++)
+		(void) unlinkat(dir, d->d_name, 0); /* "." and ".." are refused */
+	if (list)
+		(void) closedir(list);
 }
 
 /* A sandbox that crashed leaves its directory behind, but not its lock. */

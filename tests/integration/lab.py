@@ -352,7 +352,7 @@ def traces():
     sockets = {l.split()[-1] for l in pathlib.Path('/proc/net/unix').read_text().splitlines()[1:] if len(l.split()) > 7}
     mounts = pathlib.Path('/proc/self/mounts').read_text().split('\n')
     # /run/openshell and /etc/openshell-tls are shared folders that stay; what is in the former is looked at.
-    files = [str(p) for d in ('/run', '/run/openshell', '/etc/openshell-tls', '/tmp', '/var/run/netns', '/dev/shm', '/dev/mqueue') if os.path.isdir(d)
+    files = [str(p) for d in ('/run', '/run/openshell', '/tmp', '/var/run/netns', '/dev/shm', '/dev/mqueue') if os.path.isdir(d)
              for p in pathlib.Path(d).iterdir()
              if str(p) != '/run/openshell' and not p.name.startswith('openshell-tls') and ('openshell' in str(p) or 'sandbox-' in p.name)]
     return {'processes': processes(), 'namespaces': namespaces_held(), 'links': set(links), 'mounts': set(mounts),
