@@ -5,7 +5,7 @@ const struct confine_call net_syscalls[] = {
 	{ "epoll_pwait", "loop" },
 	{ "epoll_ctl", "loop" },
 	{ "read", "the loop's own wake-up" },
-	{ "write", "pipes of tunnels, standard error, the loop's own wake-up" },
+	{ "write", "standard error, the loop's own wake-up" },
 	{ "recvmsg", "channels" },
 	{ "sendmsg", "channels" },
 	{ "accept4", "connections of the workload" },

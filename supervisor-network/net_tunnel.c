@@ -12,6 +12,8 @@ struct half {
 	int from, to;
 	int pipe[2]; /* -1: none */
 	size_t in_pipe;
+	char *rest; /* what a send(2) did not take; NULL: nothing */
+	size_t rest_at, rest_len;
 	uint64_t bytes;
 	bool bulk, eof, shut;
 };
@@ -75,23 +77,35 @@ void net_tunnel_drain_pool(void)
 	}
 }
 
-/* What send(2) did not take waits in the pipe. */
+/* What send(2) did not take waits here, not in a pipe: a user who has many pipes gets further ones of
+ * a page or two, which would take only a part. */
 static int keep(struct half *h, const char *bytes, size_t len)
 {
-	int r = take_pipe(h);
-	ssize_t n;
-
-	if (r < 0)
-		return r;
-	n = write(h->pipe[1], bytes, len);
-	if (n != (ssize_t) len)
-		return -ENOBUFS; /* an empty pipe holds 64 KiB, more than SMALL */
-	h->in_pipe += len;
+	h->rest = malloc(len);
+	if (!h->rest)
+		return -ENOMEM;
+	(void) memcpy(h->rest, bytes, len);
+	h->rest_at = 0;
+	h->rest_len = len;
 	return 0;
 }
 
 /* 1 progress, 0 nothing to do now, negative: failed. */
-static int drain(struct half *h)
+static int drain_rest(struct half *h)
+{
+	ssize_t n = send(
+		h->to, h->rest + h->rest_at, h->rest_len - h->rest_at, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (n < 0)
+		return errno == EAGAIN ? 0 : -errno;
+	h->rest_at += (size_t) n;
+	if (h->rest_at == h->rest_len)
+		free(TAKE_PTR(h->rest));
+	return 1;
+}
+
+/* The same for the pipe. */
+static int drain_pipe(struct half *h)
 {
 	ssize_t n = splice(h->pipe[0], NULL, h->to, NULL, h->in_pipe,
 		SPLICE_F_NONBLOCK | SPLICE_F_MOVE | (h->eof ? 0 : SPLICE_F_MORE));
@@ -157,8 +171,10 @@ static int pump(struct half *h)
 	while (h->bytes < limit) {
 		int r;
 
-		if (h->in_pipe)
-			r = drain(h);
+		if (h->rest)
+			r = drain_rest(h);
+		else if (h->in_pipe)
+			r = drain_pipe(h);
 		else if (h->eof)
 			break;
 		else
@@ -166,7 +182,7 @@ static int pump(struct half *h)
 		if (r <= 0)
 			return r;
 	}
-	if (!h->eof || h->in_pipe)
+	if (!h->eof || h->rest || h->in_pipe)
 		return 1;
 	give_pipe(h);
 	if (!h->shut && shutdown(h->to, SHUT_WR) < 0 && errno != ENOTCONN)
@@ -248,6 +264,8 @@ void net_tunnel_free(struct net_tunnel *t)
 	loop_timer_free(t->again);
 	give_pipe(&t->up);
 	give_pipe(&t->down);
+	free(t->up.rest);
+	free(t->down.rest);
 	free(t);
 }
 
