@@ -152,6 +152,15 @@ int net_client_new(
 	return 0;
 }
 
+/* An answer that still comes is for nobody: what was refused is not done after all. */
+static void cancel_questions(struct net_client *c)
+{
+	net_identity_cancel(c->leaf->identity, c->asked);
+	c->asked = 0;
+	net_resolve_cancel(TAKE_PTR(c->query));
+	net_dial_free(TAKE_PTR(c->dial));
+}
+
 void net_client_free(struct net_client *c)
 {
 	struct net_leaf *n = c->leaf;
@@ -163,9 +172,7 @@ void net_client_free(struct net_client *c)
 	if (c->next)
 		c->next->prev = c->prev;
 	n->n_clients--;
-	net_identity_cancel(n->identity, c->asked);
-	net_resolve_cancel(c->query);
-	net_dial_free(c->dial);
+	cancel_questions(c);
 	net_tunnel_free(c->tunnel);
 	net_collect_free(c->collect);
 	net_copy_free(c->copy);
@@ -257,6 +264,7 @@ void net_client_send_and_linger(struct net_client *c, const char *bytes, size_t 
 		(void) net_stream_write(c->stream, bytes, len);
 	net_stream_end(c->stream);
 	c->phase = NET_PHASE_LINGER;
+	cancel_questions(c);
 	net_exchange_free(TAKE_PTR(c->exchange));
 	net_client_drop_upstream(c);
 	/* A slow reader gets its time for what TLS still holds. */
