@@ -376,7 +376,11 @@ static void go_on(struct net_client *c)
 		net_client_secure(c);
 		break;
 	case NET_PHASE_RELAY:
-		net_relay_ready(c);
+		/* Between its request and the answer nobody reads it, and its server may be silent. */
+		if (net_stream_is_broken(c->stream))
+			net_client_free(c);
+		else
+			net_relay_ready(c);
 		break;
 	case NET_PHASE_COPY:
 		net_copy_ready(c);

@@ -36,8 +36,11 @@
 #define NET_RESPONSE_MS 300000	    /* request sent to response head */
 #define NET_EVENTS_IDLE_MS 86400000 /* a text/event-stream without a byte */
 #define NET_IDLE_MS 600000	    /* tunnel, or body, without a byte */
-#define NET_LINGER_MS 2000 /* closing after a refusal: what was sent is still read and dropped */
-#define NET_TICK_MS 1000   /* deadlines are checked this often while there are clients */
+#define NET_LINGER_MS 2000  /* closing after a refusal: what was sent is still read and dropped */
+#define NET_PROBE_S 15	    /* a client's silence before it is asked whether it is there */
+#define NET_PROBE_AGAIN_S 5 /* without an answer, once more after this ... */
+#define NET_PROBES_MAX 3    /* ... and so often, before the connection is given up */
+#define NET_TICK_MS 1000    /* deadlines are checked this often while there are clients */
 #define NET_IDENTITY_FRESH_MS 1000 /* keep-alive requests reuse evidence that is no older */
 
 /* names and addresses */

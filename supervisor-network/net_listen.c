@@ -144,15 +144,30 @@ static void on_pause_over(void *owner)
 	(void) loop_io_watch(l->io, l->gate ? LOOP_READ : 0);
 }
 
-/* Connections inherit TCP_NODELAY (tcp(7)) and the address, which must be a single one. */
+/* Connections inherit what is set here (tcp(7)).  A client that has gone looks like one that only ended
+ * its own direction; the probes tell them apart. */
+static void set_options(int fd)
+{
+	static const struct {
+		int level, name, value;
+	} options[] = { { IPPROTO_TCP, TCP_NODELAY, 1 }, { SOL_SOCKET, SO_KEEPALIVE, 1 },
+		{ IPPROTO_TCP, TCP_KEEPIDLE, NET_PROBE_S },
+		{ IPPROTO_TCP, TCP_KEEPINTVL, NET_PROBE_AGAIN_S },
+		{ IPPROTO_TCP, TCP_KEEPCNT, NET_PROBES_MAX } };
+
+	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+		(void) setsockopt(fd, options[i].level, options[i].name, &options[i].value,
+			sizeof options[i].value); /* it works without, too */
+}
+
+/* Every connection has the listener's address as its own end, which must be a single one. */
 static int prepare(struct net_listen *l, int fd, struct err *e)
 {
 	struct sockaddr_storage at = { 0 };
 	socklen_t len = sizeof at;
 	struct addr any4, any6;
-	int one = 1;
 
-	(void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	set_options(fd);
 	if (getsockname(fd, (struct sockaddr *) &at, &len) < 0 ||
 		addr_from_sockaddr((struct sockaddr *) &at, len, &l->at, &l->port) < 0 ||
 		addr_parse("0.0.0.0", 7, &any4) < 0 || addr_parse("::", 2, &any6) < 0)

@@ -190,6 +190,19 @@ bool net_stream_has_input(struct net_stream *s)
 	return s->readable;
 }
 
+bool net_stream_is_broken(const struct net_stream *s)
+{
+	int code = 0;
+	socklen_t len = sizeof code;
+	char byte;
+	ssize_t n = s->readable ? recv(s->fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) : 1;
+
+	if (n != 0)
+		return n < 0 && errno != EAGAIN;
+	/* Behind the peer's end, reading says no more; what comes then is told here. */
+	return getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &code, &len) == 0 && code;
+}
+
 int net_stream_unwatch(struct net_stream *s)
 {
 	loop_io_free(TAKE_PTR(s->io));

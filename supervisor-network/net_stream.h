@@ -40,5 +40,7 @@ void net_stream_end(struct net_stream *s);
 bool net_stream_drop_input(struct net_stream *s);
 /* For a stream that should be silent: is there a byte, or the end, to be read?  TLS takes it. */
 bool net_stream_has_input(struct net_stream *s);
+/* The peer is gone: reset, or not there to answer probes.  false for one that only ended its direction. */
+bool net_stream_is_broken(const struct net_stream *s);
 /* Borrowed, and no longer watched: for a raw tunnel. */
 int net_stream_unwatch(struct net_stream *s);

@@ -21,7 +21,7 @@ from lab import ORIGIN, PYTHON, Sandbox, endpoint, policy, rule
 CLIENT = r'''
 import base64, json, os, socket, ssl, sys
 def run(case):
-    s = socket.create_connection(("10.200.0.1", 3128)); s.settimeout(20)
+    s = socket.create_connection(("10.200.0.1", 3128)); s.settimeout(40)
     out = b""
     try:
         if case.get("open"):
