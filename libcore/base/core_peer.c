@@ -23,7 +23,7 @@ int peer_check(int fd, int netns_fd, struct err *e)
 	struct ucred peer;
 	socklen_t len = sizeof peer;
 	struct stat inside;
-	ino_t theirs = 0;
+	ino_t theirs = 0, ours = 0;
 	int r;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
@@ -37,5 +37,10 @@ int peer_check(int fd, int netns_fd, struct err *e)
 		return err_set(e, EACCES, "process %d can't be looked at", (int) peer.pid);
 	if (r == 0 && theirs == inside.st_ino)
 		return err_set(e, EACCES, "process %d is inside the sandbox", (int) peer.pid);
+	/* An ordinary user's sandboxes all have his uid: this one may be the workload of another. */
+	if (peer.uid != 0 && (network_of(getpid(), &ours) < 0 || theirs != ours))
+		return err_set(e, EACCES,
+			"process %d is in another network namespace, perhaps in a sandbox",
+			(int) peer.pid);
 	return 0;
 }
