@@ -253,8 +253,12 @@ void net_client_report(struct net_client *c, bool denied, const char *stage, con
  * away from it. */
 static void linger(struct net_client *c)
 {
-	if (!net_stream_drop_input(c->stream))
+	int r = net_stream_drop_input(c->stream);
+
+	if (r < 0)
 		net_client_free(c);
+	else if (r > 0)
+		net_client_again(c);
 }
 
 void net_client_send_and_linger(struct net_client *c, const char *bytes, size_t len)

@@ -21,7 +21,8 @@
 #define NET_FORWARD_TURN 64	    /* relay buffers of one request per turn of the loop */
 #define NET_INFORMATIONAL_MAX 16    /* 1xx responses before the final one */
 #define NET_PIPELINE_TURN 16	    /* requests of one client answered per turn of the loop */
-#define NET_RELAY_TURNS 128	    /* steps of one exchange per turn of the loop, 16 KiB each */
+#define NET_DROP_TURN 64    /* relay buffers of a refused client dropped per turn of the loop */
+#define NET_RELAY_TURNS 128 /* steps of one exchange per turn of the loop, 16 KiB each */
 
 /* time */
 #define NET_HEADER_MS 15000    /* first byte of a head, or accept, to its end */

@@ -36,8 +36,9 @@ ssize_t net_stream_write(struct net_stream *s, const void *buf, size_t len);
 bool net_stream_is_sent(const struct net_stream *s);
 /* Nothing more comes from us; the peer may go on. */
 void net_stream_end(struct net_stream *s);
-/* Read what still comes and drop it: false once the peer has ended, and nothing waits for it. */
-bool net_stream_drop_input(struct net_stream *s);
+/* Read what still comes and drop it.  1: there may be more, others have their turn first; 0: nothing
+ * now; -EPIPE: the peer has ended, and nothing waits for it. */
+int net_stream_drop_input(struct net_stream *s);
 /* For a stream that should be silent: is there a byte, or the end, to be read?  TLS takes it. */
 bool net_stream_has_input(struct net_stream *s);
 /* The peer is gone: reset, or not there to answer probes.  false for one that only ended its direction. */
