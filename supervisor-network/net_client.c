@@ -231,6 +231,7 @@ void net_client_report_as(struct net_client *c, const char *policy, bool denied,
 	if (!c->is_connect && c->head) {
 		r.method = c->head->method;
 		r.path = c->to.path;
+		r.secure = c->secure;
 	}
 	net_report(c->leaf, &r);
 }
