@@ -142,7 +142,7 @@ static bool write_head(struct net_client *c, bool injected)
 		.body = &c->body,
 		.default_port = c->secure ? 443 : 80,
 		.via = !c->tunnelled,
-		.identity = injected && c->care.scrub,
+		.searched = injected && c->care.scrub,
 		.asked = x->whole != NULL,
 		.upgrade = c->upgrade };
 	struct text t;
@@ -384,6 +384,11 @@ static uint64_t patience_ms(const struct net_exchange *x)
 	return x->is_events ? NET_EVENTS_IDLE_MS : NET_IDLE_MS;
 }
 
+static bool has_body(const struct net_body *b)
+{
+	return b->framing != NET_BODY_NONE && (b->framing != NET_BODY_LENGTH || b->length);
+}
+
 static int take_head(struct net_exchange *x, const struct net_head *h, struct err *e)
 {
 	struct net_body in, out;
@@ -392,7 +397,9 @@ static int take_head(struct net_exchange *x, const struct net_head *h, struct er
 
 	if (net_body_of_response(h, x->is_head, &in, e) < 0 || check_interim(x, h, e) < 0)
 		return -e->code;
-	if (x->scrub && net_credential_scrub_head(x->scrub, x->in, h->len, h, &scrub_body, e) < 0)
+	if (x->scrub)
+		(void) credential_scrub_text(x->scrub, x->in, h->len);
+	if (x->scrub && has_body(&in) && net_credential_scrub_body(h, &scrub_body, e) < 0)
 		return -e->code;
 	out = body_out(x, &in);
 	x->upstream_close |= h->minor == 0 || net_head_has_token(h, "connection", "close");
@@ -416,6 +423,7 @@ static int take_head(struct net_exchange *x, const struct net_head *h, struct er
 	net_carry_init(
 		&x->response, &in, false, out.framing == NET_BODY_CHUNKED, trailers_for(x, 1, &in));
 	x->response.scrub = scrub_body ? x->scrub : NULL;
+	x->response.scrub_trailers = x->scrub;
 	return 0;
 }
 
