@@ -575,6 +575,11 @@ void net_relay_late(struct net_client *c)
 		net_client_free(c);
 		return;
 	}
+	if (!x->request.done && x->to_up.len == 0) { /* all that came of it is upstream */
+		net_client_refuse(
+			c, 408, "request_timeout", "the request body was not complete in time", "");
+		return;
+	}
 	(void) snprintf(
 		detail, sizeof detail, "%s:%u did not answer in time", c->to.host, c->to.port);
 	net_client_refuse(c, 504, "upstream_timeout", detail, "");
