@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -10,7 +11,6 @@
 #include <unistd.h>
 #include "core_cleanup.h"
 #include "orch_credential_read.h"
-#include "orch_limits.h"
 
 static uint64_t now_ms(void)
 {
@@ -75,44 +75,66 @@ static int wait_status(pid_t pid, uint64_t until_ms, int *ret)
 	return waitpid(pid, ret, 0) == pid ? 0 : -errno;
 }
 
-static int explain(int r, int status, struct err *e)
+struct outcome {
+	int r, status;
+	uint64_t limit_ms;
+	bool ended; /* the command did, but not its output */
+};
+
+static int explain(const struct outcome *o, size_t max, struct err *e)
 {
-	if (r == -ETIMEDOUT)
-		return err_set(e, ETIMEDOUT, "the command did not end within %d s",
-			ORCH_CREDENTIAL_COMMAND_MS / 1000);
-	if (r == -EFBIG)
-		return err_set(e, EFBIG, "the command wrote more than a credential may hold");
-	if (r < 0)
-		return err_set(e, -r, "the command could not be run: %s", strerror(-r));
-	if (WIFSIGNALED(status))
-		return err_set(e, EIO, "the command was ended by signal %d", WTERMSIG(status));
-	return WEXITSTATUS(status)
-		? err_set(e, EIO, "the command ended with status %d", WEXITSTATUS(status))
+	unsigned long long s = o->limit_ms / 1000;
+
+	if (o->r == -ETIMEDOUT && o->ended)
+		return err_set(e, ETIMEDOUT,
+			"the command ended, but a program that it started kept its output open for "
+			"%llu s, so that the end of the value is not known; redirect the output of "
+			"that program",
+			s);
+	if (o->r == -ETIMEDOUT)
+		return err_set(e, ETIMEDOUT, "the command did not end within %llu s", s);
+	if (o->r == -EFBIG)
+		return err_set(e, EFBIG,
+			"the command wrote more than %zu bytes, a credential and its line end",
+			max);
+	if (o->r < 0)
+		return err_set(e, -o->r, "the command could not be run: %s", strerror(-o->r));
+	if (WIFSIGNALED(o->status))
+		return err_set(e, EIO, "the command was ended by signal %d", WTERMSIG(o->status));
+	return WEXITSTATUS(o->status)
+		? err_set(e, EIO, "the command ended with status %d", WEXITSTATUS(o->status))
 		: 0;
 }
 
-int orch_credential_command(
-	char *const *argv, char *ret, size_t max, size_t *ret_len, struct err *e)
+/* What it started may live on: those are in the reader's process group, and end with it. */
+static void finish(pid_t pid, struct outcome *o)
 {
-	uint64_t until_ms = now_ms() + ORCH_CREDENTIAL_COMMAND_MS;
-	int ends[2], status = 0, r;
+	o->ended = waitpid(pid, &o->status, WNOHANG) == pid;
+	if (o->ended)
+		return;
+	(void) kill(pid, SIGKILL);
+	(void) waitpid(pid, &o->status, 0);
+}
+
+int orch_credential_command(
+	char *const *argv, uint64_t limit_ms, char *ret, size_t max, size_t *ret_len, struct err *e)
+{
+	struct outcome o = { .limit_ms = limit_ms };
+	uint64_t until_ms = now_ms() + limit_ms;
+	int ends[2];
 	pid_t pid;
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_set(e, errno, "the command could not be run: %s", strerror(errno));
-	r = start(argv, ends[1], &pid);
+	o.r = start(argv, ends[1], &pid);
 	(void) close(ends[1]);
-	if (r < 0) {
-		(void) close(ends[0]);
-		return explain(r, 0, e);
-	}
-	r = take_output(ends[0], ret, max, ret_len, until_ms);
-	if (r == 0)
-		r = wait_status(pid, until_ms, &status);
-	if (r < 0) {
-		(void) kill(pid, SIGKILL);
-		(void) waitpid(pid, &status, 0);
+	if (o.r == 0) {
+		o.r = take_output(ends[0], ret, max, ret_len, until_ms);
+		if (o.r == 0)
+			o.r = wait_status(pid, until_ms, &o.status);
+		if (o.r < 0)
+			finish(pid, &o);
 	}
 	(void) close(ends[0]);
-	return explain(r, status, e);
+	return explain(&o, max, e);
 }

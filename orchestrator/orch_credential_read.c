@@ -151,8 +151,8 @@ static int value_of(const struct orch_credential_source *from, const struct cred
 	case CREDENTIAL_COMMAND:
 		it->value = malloc(VALUE_READ_MAX + 1);
 		if (it->value &&
-			orch_credential_command(s->argv, it->value, VALUE_READ_MAX, &it->len, e) <
-				0)
+			orch_credential_command(s->argv, ORCH_CREDENTIAL_COMMAND_MS, it->value,
+				VALUE_READ_MAX, &it->len, e) < 0)
 			return -e->code;
 		it->len = strip(it->value, it->len);
 		break;

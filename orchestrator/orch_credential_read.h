@@ -23,8 +23,8 @@ struct orch_credential_source {
 int orch_credential_read(
 	const struct orch_credential_source *s, pid_t *ret_pid, int *ret_fd, struct err *e);
 
-/* Run argv without a shell, nothing on its input, and take what it writes on its output: at most
- * max bytes, within the time, exit status 0.  Blocks; for the child. ret is the caller's, max + 1
- * bytes. */
-int orch_credential_command(
-	char *const *argv, char *ret, size_t max, size_t *ret_len, struct err *e);
+/* Run argv without a shell, nothing on its input, and take what it and its children write on its
+ * output until all have closed it: at most max bytes, within the time, exit status 0.  Blocks; for
+ * the child.  ret is the caller's, max + 1 bytes. */
+int orch_credential_command(char *const *argv, uint64_t limit_ms, char *ret, size_t max,
+	size_t *ret_len, struct err *e);

@@ -63,10 +63,14 @@ static void too_late(struct net_client *c)
 		break;
 	case NET_PHASE_RESOLVE:
 	case NET_PHASE_DIAL:
-	case NET_PHASE_SECURE_UPSTREAM:
 		(void) snprintf(detail, sizeof detail, "connection to %s:%u failed", c->to.host,
 			c->to.port);
 		net_client_refuse(c, 502, "upstream_unreachable", detail, "no answer in time");
+		break;
+	case NET_PHASE_SECURE_UPSTREAM:
+		(void) snprintf(detail, sizeof detail,
+			"%s:%u did not finish the TLS handshake in time", c->to.host, c->to.port);
+		net_client_refuse(c, 504, "upstream_timeout", detail, "");
 		break;
 	case NET_PHASE_BODY:
 		net_client_refuse(
@@ -95,17 +99,22 @@ static bool is_late(struct net_client *c, uint64_t now)
 	return c->deadline_ms <= now;
 }
 
+void net_client_expire(struct net_leaf *n, uint64_t now_ms)
+{
+	for (struct net_client *c = n->clients, *after; c; c = after) {
+		after = c->next;
+		if (is_late(c, now_ms))
+			too_late(c);
+	}
+}
+
 static void on_tick(void *owner)
 {
 	struct net_leaf *n = owner;
-	uint64_t now = loop_now_ms(n->loop), next = 0;
+	uint64_t next = 0;
 
 	n->tick_at_ms = 0;
-	for (struct net_client *c = n->clients, *after; c; c = after) {
-		after = c->next;
-		if (is_late(c, now))
-			too_late(c);
-	}
+	net_client_expire(n, loop_now_ms(n->loop));
 	for (struct net_client *c = n->clients; c; c = c->next)
 		if (!next || c->deadline_ms < next)
 			next = c->deadline_ms;
@@ -238,6 +247,7 @@ void net_client_report_as(struct net_client *c, const char *policy, bool denied,
 	if (!c->is_connect && c->head) {
 		r.method = c->head->method;
 		r.path = c->to.path;
+		r.secure = c->secure;
 	}
 	net_report(c->leaf, &r);
 }

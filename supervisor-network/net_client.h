@@ -89,6 +89,10 @@ void net_client_free(struct net_client *c);
 /* Connections that another generation decided end now. */
 void net_client_close_stale(struct net_leaf *n, uint64_t generation);
 
+/* Clients whose deadline is not after now_ms end in the way of their phase.  The tick calls it with
+ * the time; a test with a time to come. */
+void net_client_expire(struct net_leaf *n, uint64_t now_ms);
+
 /* For the parts of the client. */
 void net_client_deadline(struct net_client *c, uint64_t after_ms);
 /* The current phase goes on in the next turn of the loop. */

@@ -232,7 +232,7 @@ static void take_care(struct net_client *c, const struct judged *j)
 
 	c->care.rewrite = inspect && r->request_body_credential_rewrite &&
 		net_credential_scans(c->leaf, false, false);
-	c->care.scrub = inspect && r->scrub_responses;
+	c->care.scrub = inspect ? r->scrub_responses : c->decision->scrub_responses;
 	c->care.scan = net_credential_scans(c->leaf, inspect && r->provider_credentialed,
 		inspect ? r->allow_uninspected_credentials : !c->decision->uninspected_unpermitted);
 }

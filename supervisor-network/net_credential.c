@@ -409,19 +409,34 @@ int net_injected_scrub(const struct net_injected *i, struct credential_scrub **r
 	return i ? credential_scrub_new(&i->use, i->basic.at, i->basic.len, ret, e) : 0;
 }
 
-int net_credential_scrub_head(const struct credential_scrub *s, char *head, size_t len,
-	const struct net_head *h, bool *ret_body, struct err *e)
+/* A body without a type is shown as text by many a program. */
+static bool wants_scrub(const struct net_head *h)
 {
-	const struct net_field *type, *coding;
-	size_t n_types, n_codings;
+	const struct net_field *type;
+	size_t n;
 
-	type = net_head_field(h, "content-type", &n_types);
-	coding = net_head_field(h, "content-encoding", &n_codings);
-	*ret_body = type ? credential_scrub_wants(type->value.at, type->value.len) : n_types > 0;
-	if (*ret_body && (n_codings > 1 || (coding && !net_slice_ieq(coding->value, "identity"))))
+	type = net_head_field(h, "content-type", &n);
+	return n != 1 || type->value.len == 0 ||
+		credential_scrub_wants(type->value.at, type->value.len);
+}
+
+int net_credential_scrub_body(const struct net_head *h, bool *ret, struct err *e)
+{
+	const struct net_field *coding;
+	size_t n;
+
+	coding = net_head_field(h, "content-encoding", &n);
+	*ret = false;
+	if (h->status == 206)
+		return err_set(e, EPROTO,
+			"the response is a part although the whole was asked for, so that a secret "
+			"in it can't be found; scrub_responses: false would let it through");
+	if (!wants_scrub(h))
+		return 0;
+	if (n > 1 || (coding && !net_slice_ieq(coding->value, "identity")))
 		return err_set(e, EPROTO,
 			"the response is compressed although that was not asked for, so that a "
 			"secret in it can't be found; scrub_responses: false would let it through");
-	(void) credential_scrub_text(s, head, len);
+	*ret = true;
 	return 0;
 }

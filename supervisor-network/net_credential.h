@@ -75,9 +75,7 @@ bool net_credential_covers(const struct net_leaf *n, const char *host, uint16_t 
 /* The answer: in_tunnel, the two-key form of spec/network 5.6; else the JSON error of a forward
  * request.  Both carry reason. */
 void net_credential_answer(const struct net_credential_refusal *r, bool in_tunnel, struct text *t);
-/* Headers of the response to a request with injected credentials, in place, and its body's type.
- * -EPROTO: the body is encoded (gzip, ...), so that it can't be looked through; refuse it.
- * The relay asks for `Accept-Encoding: identity` in such requests. */
-int net_credential_scrub_head(const struct credential_scrub *s, char *head, size_t len,
-	const struct net_head *h, bool *ret_body, struct err *e);
+/* Is the body of a response to such a request to be looked through?  -EPROTO: it should be, and can't:
+ * it is encoded (gzip, ...), or a part; refuse it.  The relay asks for the whole, unencoded. */
+int net_credential_scrub_body(const struct net_head *h, bool *ret, struct err *e);
 DEFINE_AUTO(struct net_injected, net_injected_free)

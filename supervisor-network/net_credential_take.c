@@ -92,14 +92,18 @@ int net_credential_take(struct net_leaf *n, int fd, struct err *e)
 {
 	const void *at;
 	size_t len;
-	int r;
+	int r = make(n, e);
 
-	if (make(n, e) < 0 || fd_sealed_map(fd, CREDENTIAL_BUNDLE_MAX, &at, &len, e) < 0)
-		return -e->code;
-	/* Shared memory without a name counts as anonymous in core(5): left out like the copies. */
-	(void) madvise((void *) (uintptr_t) at, len, MADV_DONTDUMP);
-	r = unpack(n->credentials, at, len, e);
-	fd_sealed_unmap(at, len);
+	if (r < 0)
+		return r;
+	r = fd_sealed_map(fd, CREDENTIAL_BUNDLE_MAX, &at, &len, e);
+	if (r == 0) {
+		/* Shared memory without a name counts as anonymous in core(5): left out like the
+		 * copies. */
+		(void) madvise((void *) (uintptr_t) at, len, MADV_DONTDUMP);
+		r = unpack(n->credentials, at, len, e);
+		fd_sealed_unmap(at, len);
+	}
 	if (r < 0)
 		credential_store_revoke(n->credentials->store);
 	return r < 0 ? err_wrap(e, "credentials") : 0;

@@ -27,7 +27,8 @@ struct net_carry {
 	/* What the data goes through; borrowed, either may be NULL. */
 	struct credential_scan *scan;
 	struct credential_scrub *scrub;
-	bool read;    /* the last byte of the message was seen */
+	const struct credential_scrub *scrub_trailers; /* of whatever body */
+	bool read;				       /* the last byte of the message was seen */
 	bool flushed; /* what scan or scrub held back was written */
 	bool done;    /* and the end was written */
 };

@@ -13,6 +13,13 @@ static bool stays_here(const struct net_head *h, const struct net_field *f)
 	return net_head_nominates(h, f->name);
 }
 
+/* An encoded response can't be looked through, nor can a secret that two parts share. */
+static bool hides(struct net_slice name)
+{
+	return net_slice_ieq(name, "accept-encoding") || net_slice_ieq(name, "range") ||
+		net_slice_ieq(name, "if-range");
+}
+
 static void add_field(struct text *t, const struct net_field *f)
 {
 	text_add_n(t, f->name.at, f->name.len);
@@ -70,7 +77,7 @@ void net_write_request(const struct net_write_request *w, struct text *t)
 	for (size_t i = 0; i < h->n_fields; i++) {
 		if (net_slice_ieq(h->fields[i].name, "host") || stays_here(h, &h->fields[i]))
 			continue;
-		if (w->identity && net_slice_ieq(h->fields[i].name, "accept-encoding"))
+		if (w->searched && hides(h->fields[i].name))
 			continue;
 		if (w->asked && net_slice_ieq(h->fields[i].name, "expect"))
 			continue;
@@ -78,7 +85,7 @@ void net_write_request(const struct net_write_request *w, struct text *t)
 		add_field(t, &h->fields[i]);
 	}
 	add_framing(t, w->body);
-	if (w->identity)
+	if (w->searched)
 		text_add(t, "Accept-Encoding: identity\r\n");
 	if (!via)
 		text_add(t, "Via: 1.1 openshell-sandbox\r\n");

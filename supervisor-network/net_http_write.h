@@ -14,7 +14,7 @@ struct net_write_request {
 	const struct net_body *body;
 	uint16_t default_port; /* left out of Host: 80, or 443 inside TLS */
 	bool via;	       /* say who forwarded it */
-	bool identity;	       /* ask for a response that can be looked through */
+	bool searched;	       /* its response is looked through: asked for whole and unencoded */
 	bool asked;	       /* its Expect was answered here */
 	bool upgrade;	       /* a valid WebSocket handshake */
 };

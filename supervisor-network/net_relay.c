@@ -31,6 +31,7 @@ struct net_exchange {
 	struct credential_scan scan;
 	struct credential_scrub *scrub; /* what may not come back */
 	bool secret;			/* head_len bytes of up hold a credential */
+	size_t kept; /* bytes of the request head that stay in the client's buffer */
 	char *whole; /* a body that was read and rewritten before; NULL: it comes from the client */
 	size_t whole_len, whole_sent;
 	char *trailers[2];
@@ -66,7 +67,8 @@ static bool wants_close(const struct net_head *h)
 		net_head_has_token(h, "proxy-connection", "close");
 }
 
-/* May be sent twice without harm: it asks for nothing but an answer. */
+/* May be sent twice without harm: it asks for nothing but an answer (RFC 9110 9.2.2 allows more;
+ * a body is not kept, and a second PUT or DELETE could undo what others did in between). */
 static bool is_safe(const struct net_client *c)
 {
 	static const char *const safe[] = { "GET", "HEAD", "OPTIONS" };
@@ -140,7 +142,7 @@ static bool write_head(struct net_client *c, bool injected)
 		.body = &c->body,
 		.default_port = c->secure ? 443 : 80,
 		.via = !c->tunnelled,
-		.identity = injected && c->care.scrub,
+		.searched = injected && c->care.scrub,
 		.asked = x->whole != NULL,
 		.upgrade = c->upgrade };
 	struct text t;
@@ -183,7 +185,7 @@ static bool prepare_head(struct net_client *c)
 {
 	struct net_credential_where at = { c->to.host, c->to.port, c->to.path };
 	struct net_exchange *x = c->exchange;
-	struct net_slice path = c->to.path;
+	struct net_slice path = c->to.path, query = c->to.query;
 	struct net_credential_refusal why;
 	struct net_injected *injected = NULL;
 	struct err e = { 0 };
@@ -206,10 +208,12 @@ static bool prepare_head(struct net_client *c)
 	}
 	x->secret = injected != NULL;
 	fits = write_head(c, injected != NULL);
+	credential_scrub_free(TAKE_PTR(x->scrub));
 	if (injected && c->care.scrub && net_injected_scrub(injected, &x->scrub, &e) < 0)
 		fits = false;
 	net_injected_done(c->leaf, injected);
-	c->to.path = path; /* for the report: as the workload wrote it */
+	c->to.path = path; /* for the report, and a second try: as the workload wrote it */
+	c->to.query = query;
 	if (!fits)
 		net_client_refuse(c, e.code ? 503 : 400,
 			e.code ? "out_of_memory" : "malformed_request",
@@ -249,31 +253,55 @@ static bool begin_body(struct net_client *c)
 	return false;
 }
 
+/* The request's head leaves the client's buffer, and its slices are gone with it. */
+static void forget_head(struct net_client *c, size_t len)
+{
+	shift(c, len);
+	c->head->method = c->to.path = c->to.query = (struct net_slice){ "", 0 };
+}
+
+/* Written again from what the client sent: a credential may have changed or gone meanwhile. */
+static void try_again(struct net_client *c)
+{
+	struct err e = { 0 };
+
+	if (net_head_request(c->in, c->exchange->kept, c->head, &e) < 0)
+		net_client_refuse(c, 400, "malformed_request", e.text, "");
+	else if (prepare_head(c))
+		pump(c);
+}
+
+static void begin(struct net_client *c, bool reused)
+{
+	struct net_exchange *x = c->exchange;
+
+	x->reused = reused;
+	if (!prepare_head(c) || !begin_body(c))
+		return;
+	net_client_report_allowed(c);
+	if (reused && x->is_safe)
+		x->kept = c->head->len;
+	else
+		forget_head(c, c->head->len);
+	net_client_deadline(c, NET_RESPONSE_MS);
+	pump(c);
+}
+
 void net_relay_connected(struct net_client *c)
 {
 	bool used = c->upstream_used;
 
 	c->phase = NET_PHASE_RELAY;
 	c->upstream_used = true;
-	if (c->exchange) { /* the second try: its head is still in up */
-		c->exchange->to_up.len = c->exchange->head_len;
-		pump(c);
+	if (c->exchange) {
+		try_again(c);
 		return;
 	}
 	c->exchange = exchange_new(c);
-	if (!c->exchange) {
+	if (c->exchange)
+		begin(c, used);
+	else
 		net_client_refuse(c, 503, "out_of_memory", "no memory for this request", "");
-		return;
-	}
-	c->exchange->reused = used;
-	if (!prepare_head(c) || !begin_body(c))
-		return;
-	net_client_report_allowed(c);
-	/* The head's slices are gone now; what is needed of them was taken. */
-	shift(c, c->head->len);
-	c->head->method = c->to.path = c->to.query = (struct net_slice){ "", 0 };
-	net_client_deadline(c, NET_RESPONSE_MS);
-	pump(c);
 }
 
 /* 1 all taken, 0 waits, negative failed. */
@@ -300,7 +328,7 @@ static int pump_up(struct net_client *c, struct err *e)
 	r = x->up_broken ? 0 : flush(c->upstream, &x->to_up);
 	if (r < 0)
 		x->up_broken = true; /* its answer may be there nevertheless */
-	if (r > 0 && !(x->reused && x->is_safe))
+	if (r > 0)
 		wipe(x);
 	if (r <= 0 || x->request.done)
 		return r > 0 && pending;
@@ -356,6 +384,11 @@ static uint64_t patience_ms(const struct net_exchange *x)
 	return x->is_events ? NET_EVENTS_IDLE_MS : NET_IDLE_MS;
 }
 
+static bool has_body(const struct net_body *b)
+{
+	return b->framing != NET_BODY_NONE && (b->framing != NET_BODY_LENGTH || b->length);
+}
+
 static int take_head(struct net_exchange *x, const struct net_head *h, struct err *e)
 {
 	struct net_body in, out;
@@ -364,7 +397,9 @@ static int take_head(struct net_exchange *x, const struct net_head *h, struct er
 
 	if (net_body_of_response(h, x->is_head, &in, e) < 0 || check_interim(x, h, e) < 0)
 		return -e->code;
-	if (x->scrub && net_credential_scrub_head(x->scrub, x->in, h->len, h, &scrub_body, e) < 0)
+	if (x->scrub)
+		(void) credential_scrub_text(x->scrub, x->in, h->len);
+	if (x->scrub && has_body(&in) && net_credential_scrub_body(h, &scrub_body, e) < 0)
 		return -e->code;
 	out = body_out(x, &in);
 	x->upstream_close |= h->minor == 0 || net_head_has_token(h, "connection", "close");
@@ -388,6 +423,7 @@ static int take_head(struct net_exchange *x, const struct net_head *h, struct er
 	net_carry_init(
 		&x->response, &in, false, out.framing == NET_BODY_CHUNKED, trailers_for(x, 1, &in));
 	x->response.scrub = scrub_body ? x->scrub : NULL;
+	x->response.scrub_trailers = x->scrub;
 	return 0;
 }
 
@@ -422,8 +458,6 @@ static int read_upstream(struct net_client *c)
 	if (n == 0)
 		x->upstream_eof = true;
 	x->any_response |= n > 0;
-	if (n > 0 && x->to_up.len == 0)
-		wipe(x); /* it is not sent again */
 	x->in_len += (size_t) n;
 	return 1;
 }
@@ -493,6 +527,7 @@ static bool retry(struct net_client *c)
 	x->repeated = true;
 	x->up_broken = x->upstream_eof = false;
 	x->to_up.sent = x->to_up.len = 0;
+	wipe(x);
 	net_client_drop_upstream(c);
 	net_client_go(c);
 	return true;
@@ -540,6 +575,11 @@ void net_relay_late(struct net_client *c)
 		net_client_free(c);
 		return;
 	}
+	if (!x->request.done && x->to_up.len == 0) { /* all that came of it is upstream */
+		net_client_refuse(
+			c, 408, "request_timeout", "the request body was not complete in time", "");
+		return;
+	}
 	(void) snprintf(
 		detail, sizeof detail, "%s:%u did not answer in time", c->to.host, c->to.port);
 	net_client_refuse(c, 504, "upstream_timeout", detail, "");
@@ -550,6 +590,7 @@ static void switch_protocols(struct net_client *c)
 	struct net_exchange *x = c->exchange;
 	struct err e = { 0 };
 
+	forget_head(c, x->kept);
 	if (net_copy_new(c, x->in, x->in_len, &c->copy, &e) < 0) {
 		net_client_free(c);
 		return;
@@ -570,6 +611,7 @@ static void finish(struct net_client *c)
 	if (x->upstream_close || x->in_len || x->upstream_eof || x->up_broken || !x->request.done ||
 		x->to_up.len)
 		net_client_drop_upstream(c);
+	forget_head(c, x->kept);
 	net_exchange_free(TAKE_PTR(c->exchange));
 	if (close_after)
 		net_client_send_and_linger(c, "", 0);

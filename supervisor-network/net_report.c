@@ -82,6 +82,7 @@ void net_report(struct net_leaf *n, const struct net_report *r)
 	ev.msg.source_port = r->source_port;
 	ev.msg.generation = r->generation;
 	ev.msg.method = slice_text(&ev, r->method);
+	ev.msg.secure = r->secure;
 	ev.msg.path = path_text(&ev, r->path);
 	if (r->caller) {
 		ev.msg.binary = event_text(&ev, r->caller->exe);

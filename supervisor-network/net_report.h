@@ -11,7 +11,8 @@ struct net_report {
 	uint16_t port;
 	const struct identity_caller *caller; /* may be NULL */
 	const char *policy, *reason;
-	struct net_slice method, path; /* forward requests; path without query */
+	struct net_slice method, path; /* of a request; path without query */
+	bool secure;		       /* it came inside TLS */
 	const char *address;
 	uint16_t source_port;
 	uint64_t generation;

@@ -119,7 +119,7 @@ static void add_traffic(struct text *t, const Openshell__Event__Event *ev)
 	text_addf(t, "(%u) -> ", ev->pid);
 	if (ev->method[0]) {
 		add_quoted(t, ev->method, 32);
-		text_add(t, " http://");
+		text_add(t, ev->secure ? " https://" : " http://");
 	}
 	add_quoted(t, ev->host, 256);
 	text_addf(t, ":%u", ev->port);
@@ -188,6 +188,8 @@ void event_json(const Openshell__Event__Event *ev, struct text *ret)
 	json_text(ret, "address", ev->address);
 	json_number(ret, "source_port", ev->source_port);
 	json_text(ret, "method", ev->method);
+	if (ev->method[0])
+		json_text(ret, "scheme", ev->secure ? "https" : "http");
 	json_text(ret, "path", ev->path);
 	json_text(ret, "binary", ev->binary);
 	json_number(ret, "pid", ev->pid);

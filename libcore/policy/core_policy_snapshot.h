@@ -68,6 +68,7 @@ struct policy_decision {
 	bool credentialed_uninspected_denied; /* provider_credentialed without permission to tunnel */
 	/* some matching endpoint is not inspected and does not allow uninspected credentials */
 	bool uninspected_unpermitted;
+	bool scrub_responses; /* some matching endpoint that is not inspected says so */
 	bool has_allowed_ips, allowed_ips_bad; /* bad: the endpoint is unreachable */
 	const struct addr_net *allowed_ips;
 	size_t n_allowed_ips;

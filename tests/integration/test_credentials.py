@@ -10,6 +10,7 @@ import threading
 
 import lab
 from lab import BASH, CURL, ORIGIN, PYTHON, LabTest, Origin, Sandbox, endpoint, policy, rule, wait_for
+from relay_lab import Recorder
 
 SECRET = 'q7Zc-Secret-4411-do-not-leak'
 ROTATED = 'k2Wd-Rotated-9902-do-not-leak'
@@ -315,6 +316,59 @@ for line in sys.stdin:
             wait_for(lambda: box.leaf('network') not in (None, old))
             self.ask(box, '200')
             self.assertEqual(origin.requests[-1][2]['X-Key'], SECRET)
+
+    # A word of standard input for each step: "kept" asks on one connection, "new" on another.
+    KEPT = '''
+import os, socket, sys, threading
+def connect(): return socket.create_connection(("10.200.0.1", 3128))
+kept = connect()
+def ask(word):
+    s = kept if word == "kept" else connect()
+    s.sendall(("GET http://origin.test/v1/%s HTTP/1.1\\r\\nHost: origin.test\\r\\nX-Key: %s\\r\\n\\r\\n" % (word, os.environ["TOKEN"])).encode())
+    out = b""
+    while not out.endswith((b"ok", b"}")) and (d := s.recv(65536)): out += d
+    print(word, out.decode().split()[1], out.decode().splitlines()[-1], flush=True)
+for line in sys.stdin:
+    threading.Thread(target=ask, args=(line.strip(),), daemon=True).start()
+'''
+
+    def second_try(self, change, known):
+        """A kept upstream connection takes a request and dies; before that the credential changes."""
+        arrived, go = threading.Event(), threading.Event()
+
+        def reply(request):
+            if origin.targets.count('/v1/kept') == 2 and request.target == '/v1/kept':
+                arrived.set()
+                go.wait(20)
+                return None
+            return b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
+
+        def word(text, pattern):
+            box.seen = ''
+            os.write(self.write, text.encode() + b'\n')
+            return box.wait_out(f'{text} {pattern}.*\n')
+
+        self.LOOP = self.KEPT
+        with Recorder(reply) as origin, self.loop([entry(value=SECRET)]) as box:
+            word('kept', '200')
+            os.write(self.write, b'kept\n')
+            self.assertTrue(arrived.wait(20), box.err)
+            box.write_credentials(change)
+            wait_for(lambda: known in word('new', r'\d+') + str(origin.requests[-1].field('X-Key')))
+            box.seen = ''
+            go.set()
+            answer = box.wait_out('kept .*\n')
+        return answer, [r.field('X-Key') for r in origin.requests if r.target == '/v1/kept']
+
+    def test_second_try_carries_the_value_of_now(self):
+        answer, keys = self.second_try([entry(value=ROTATED)], ROTATED)
+        self.assertIn('kept 200 ', answer)
+        self.assertEqual(keys, [[SECRET], [SECRET], [ROTATED]])
+
+    def test_second_try_without_the_credential_is_refused(self):
+        answer, keys = self.second_try('- name: TOKEN\n  value: [\n', 'new 500')
+        self.assertRegex(answer, 'kept 500 .*no value at present')
+        self.assertEqual(keys, [[SECRET], [SECRET]])
 
     def test_changed_file_of_from_file_is_noticed(self):
         source = pathlib.Path(lab.tempfile.mkdtemp(prefix='lab-', dir='/run'))

@@ -4,6 +4,7 @@ import unittest
 
 import lab
 from lab import CURL, LabTest, Origin, endpoint, policy, rule
+from relay_lab import Recorder
 from test_credentials import BOTH, SECRET, entry, run, sh
 
 HIDDEN = '[CREDENTIAL]' + '*' * (len(SECRET) - len('[CREDENTIAL]'))
@@ -80,12 +81,65 @@ class Inspected(LabTest):
                           rules=rules(**more))
                 self.assertIn(SECRET, got.out)
 
-    def test_compressed_answer_that_can_not_be_searched_is_refused(self):
-        with Echo(coding='gzip'):
-            got = run([entry(value=SECRET)], sh('curl -sS -i -H "X-Key: $TOKEN" http://origin.test/v1/x'),
-                      rules=rules(scrub_responses=True))
-        self.assertRefused(got, 'HTTP/1.1 502')
-        self.assertNotIn(SECRET, got.out)
+    def test_encoded_answer_that_can_not_be_searched_is_refused(self):
+        for coding in ('gzip', 'br', 'deflate', 'zstd', 'identity, gzip'):
+            with self.subTest(coding=coding), Echo(coding=coding):
+                got = run([entry(value=SECRET)], sh('curl -sS -i -H "Accept-Encoding: *" -H "X-Key: $TOKEN" http://origin.test/v1/x'),
+                          rules=rules(scrub_responses=True))
+                self.assertRefused(got, 'HTTP/1.1 502', 'the response is compressed although that was not asked for')
+                self.assertNotIn(SECRET, got.out)
+
+    def ask(self, reply, *requests, doc=None):
+        """Raw requests of which each carries the credential; the answers, and what the origin saw."""
+        code = ('import os, socket, sys\nfor line in sys.argv[1:]:\n s = socket.create_connection(("10.200.0.1", 3128))\n'
+                ' s.sendall((line % os.environ["TOKEN"]).encode()); s.shutdown(1); out = b""\n'
+                ' while d := s.recv(65536): out += d\n print(out.decode("latin1").replace("\\r\\n", "|"))')
+        lines = [f'{r} HTTP/1.1\r\nHost: origin.test\r\nX-Key: %s\r\nConnection: close\r\n\r\n' for r in requests]
+        with Recorder(reply) as origin:
+            got = run([entry(value=SECRET)], ['/usr/bin/python3', '-c', code, *lines], rules=doc or rules(scrub_responses=True))
+        return got.out.splitlines(), origin.requests
+
+    def test_range_is_not_asked_for_and_a_part_is_refused(self):
+        """A secret that two parts share would be in neither."""
+        half = len(SECRET) // 2
+
+        def reply(r):
+            if r.target == '/v1/part':
+                return (f'HTTP/1.1 206 Partial Content\r\nContent-Type: text/plain\r\nContent-Range: bytes 0-{half - 1}/{len(SECRET)}\r\n'
+                        f'Content-Length: {half}\r\n\r\n{SECRET[:half]}').encode()
+            return f'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(SECRET)}\r\n\r\n{SECRET}'.encode()
+        ranged = ' HTTP/1.1\r\nRange: bytes=0-9\r\nIf-Range: "x"\r\nX:'
+        answers, requests = self.ask(reply, 'GET http://origin.test/v1/whole' + ranged, 'GET http://origin.test/v1/part')
+        self.assertEqual(len(answers), 2, answers)
+        self.assertTrue(answers[0].startswith('HTTP/1.1 200') and answers[0].endswith(HIDDEN), answers)
+        self.assertEqual((requests[0].field('range'), requests[0].field('if-range')), ([], []))
+        self.assertTrue(answers[1].startswith('HTTP/1.1 502') and SECRET[:half] not in answers[1], answers)
+
+    def test_answers_without_a_body_are_not_refused_for_its_coding(self):
+        def reply(r):
+            status = '304 Not Modified' if r.target == '/v1/304' else '200 OK'
+            return f'HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Encoding: gzip\r\nContent-Length: {0 if r.target == "/v1/0" else 9}\r\n\r\n'.encode()
+        answers, _ = self.ask(reply, 'HEAD http://origin.test/v1/h', 'GET http://origin.test/v1/304', 'GET http://origin.test/v1/0')
+        self.assertEqual([a.split()[1] for a in answers], ['200', '304', '200'], answers)
+
+    def test_status_line_interim_head_and_trailers_are_scrubbed_too(self):
+        answers, _ = self.ask(lambda r: (
+            f'HTTP/1.1 103 Early Hints\r\nLink: <{SECRET}>\r\n\r\n'
+            f'HTTP/1.1 200 {SECRET}\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nX-Sum: {SECRET}\r\n\r\n').encode(),
+            'GET http://origin.test/v1/x')
+        self.assertEqual(answers[0].count(HIDDEN), 3, answers)
+        self.assertNotIn(SECRET, answers[0])
+
+    def test_answer_without_type_is_scrubbed(self):
+        answers, _ = self.ask(lambda r: f'HTTP/1.1 200 OK\r\nContent-Length: {len(SECRET)}\r\n\r\n{SECRET}'.encode(), 'GET http://origin.test/v1/x')
+        self.assertTrue(answers[0].endswith(HIDDEN), answers)
+
+    def test_endpoint_without_inspector_is_scrubbed_too(self):
+        """Nobody judges its requests, but they pass through the same relay."""
+        for more, shown in (({'scrub_responses': True}, HIDDEN), ({}, SECRET)):
+            answers, _ = self.ask(lambda r: f'HTTP/1.1 200 OK\r\nContent-Length: {len(SECRET)}\r\n\r\n{SECRET}'.encode(),
+                                  'GET http://origin.test/v1/x', doc={'web': rule(endpoint(**more), binaries=BOTH)})
+            self.assertTrue(answers[0].endswith(shown), answers)
 
     def test_body_is_rewritten_where_the_endpoint_says_so(self):
         script = '''

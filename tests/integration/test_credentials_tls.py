@@ -7,7 +7,7 @@ import lab
 from lab import CURL, PYTHON, LabTest, endpoint, policy, rule
 from relay_lab import Recorder
 from test_credentials import BOTH, SECRET, entry, run, sh
-from tls_lab import Authority
+from tls_lab import Authority, RawTls
 
 ODD = 'pa"ss\\w€rd'
 HERE = [{'host': 'origin.test', 'port': 443, 'path': '/v1/**'}]
@@ -135,6 +135,24 @@ class TlsCredentials(LabTest):
         self.assertEqual(len(re.findall(r'\[CREDENTIAL\]', got.out[:first])), 6, got)
         self.assertIn(SECRET, got.out[first:])      # that request had been given none
         self.assertEqual(origin.requests[0].field('accept-encoding'), ['identity'])
+
+    def test_response_is_scrubbed_also_without_an_inspector_and_cut_anyhow(self):
+        """One byte to a chunk and to a TLS record; the pass-through relay of 4.4 does it as well."""
+        def answer(tls):
+            while b'\r\n\r\n' not in tls.recv(65536):
+                pass
+            tls.sendall(b'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n')
+            for c in f'<{SECRET}>{SECRET[:9]}{SECRET}':
+                for part in ('1\r\n', c, '\r\n'):
+                    tls.sendall(part.encode())
+            tls.sendall(b'0\r\n\r\n')
+            tls.unwrap()
+        hidden = '[CREDENTIAL]' + '*' * (len(SECRET) - 12)
+        for more in ({'protocol': 'rest', 'access': 'full', 'enforcement': 'enforce'}, {'allow_uninspected_credentials': True}):
+            with RawTls(self.ca.context('origin'), answer):
+                got = run([entry(value=SECRET, endpoints=HERE)], sh('curl -sS -H "X: $TOKEN" https://origin.test/v1/x'), args=[
+                    '--upstream-ca', str(self.ca.ca)], rules={'web': rule(endpoint(port=443, scrub_responses=True, **more), binaries=BOTH)})
+            self.assertEqual(got.out, f'<{hidden}>{SECRET[:9]}{hidden}', got)
 
     def test_uninspected_tunnel_is_refused_where_a_credential_belongs(self):
         for more in ({}, {'tls': 'skip'}):

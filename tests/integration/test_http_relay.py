@@ -226,21 +226,24 @@ class Framing(LabTest):
         self.assertEqual(answer.codes, [200], answer)
         self.assertEqual((origin.requests[0].version, origin.requests[0].field('host')), ('HTTP/1.0', ['origin.test']))
 
-    def test_a_kept_connection_that_died_is_replaced_for_a_get_and_not_for_a_post(self):
-        """The server closes behind its first answer without saying so."""
-        for method, want in (('GET', [200, 200]), ('POST', [200, 502])):
-            seen = []
-
-            def reply(r):
-                seen.append(r)
-                # The second request on a connection finds it closed, and gets no answer.
-                return b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok' if len(seen) != 2 else None
-            with Recorder(reply) as origin:
-                fields = ('Content-Length: 0',) if method == 'POST' else ()
-                raw = get('/a') + get('/b', 'origin.test', *fields, LAST, method=method)
+    def test_a_kept_connection_that_died_is_replaced_for_safe_requests_without_body(self):
+        """The server closes behind its first answer without saying so; what may have had an effect is not sent twice."""
+        for method, fields, body, tries in (('GET', (), b'', 2), ('HEAD', (), b'', 2), ('OPTIONS', (), b'', 2),
+                                            ('POST', ('Content-Length: 0',), b'', 1), ('PUT', (), b'', 1), ('DELETE', (), b'', 1),
+                                            ('GET', ('Content-Length: 1',), b'x', 1), ('GET', ('Transfer-Encoding: chunked',), b'0\r\n\r\n', 1)):
+            with Recorder(lambda r: None if origin.targets == ['/a', '/b?q'] else
+                          b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n' + (b'' if r.method == 'HEAD' else b'ok')) as origin:
+                raw = get('/a') + get('/b?q', 'origin.test', *fields, method=method, body=body) + get('/c', 'origin.test', LAST)
                 answer = converse(rest(), [case(raw)])[0]
-            self.assertEqual(answer.codes, want, (method, answer))
-            self.assertEqual(origin.targets, ['/a', '/b', '/b'] if method == 'GET' else ['/a', '/b'])
+            self.assertEqual(answer.codes, [200, 200, 200] if tries == 2 else [200, 502], (method, answer))
+            self.assertEqual(origin.targets, ['/a', '/b?q', '/b?q', '/c'] if tries == 2 else ['/a', '/b?q'], (method, answer))
+
+    def test_a_second_try_is_the_last_and_none_follows_a_byte_of_an_answer(self):
+        for last, tries in ((None, 2), ((b'HTTP/1.1 2', True), 1), ((b'HTTP/1.1 100 Continue\r\n\r\n', True), 1)):
+            with Recorder(lambda r: last if r.target == '/b' else b'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok') as origin:
+                answer = converse(rest(), [case(get('/a') + get('/b'))])[0]
+            self.assertEqual(origin.targets, ['/a'] + ['/b'] * tries, (last, answer))
+            self.assertNotIn(200, answer.codes[1:], answer)
 
     def test_answer_before_the_end_of_the_request_closes(self):
         def reply(r):

@@ -407,9 +407,9 @@ class Verification(TlsTest, LabTest):
 
 
 class Interception(TlsTest, LabTest):
-    def talk(self, document, cases, **more):
+    def talk(self, document, cases, log=None, **more):
         with Recorder(port=443, tls=self.ca.context('origin'), **more) as origin:
-            answers = converse(document, cases, args=self.args)
+            answers = converse(document, cases, args=[*self.args, *(['--log-file', log] if log else [])])
         return answers, origin
 
     def tunnel(self, raw, **more):
@@ -460,6 +460,18 @@ class Interception(TlsTest, LabTest):
             self.tunnel(get('/ok') + get('/no') + get('/ok'))])
         self.assertEqual([a.codes for a in answers], [[400], [403], [200, 403]], answers)
         self.assertEqual(origin.targets, ['/ok'])
+
+    def test_events_name_the_true_scheme(self):
+        """Inside TLS https, in the clear http, also on the same port; for a tunnel neither."""
+        log = '/run/lab/scheme.jsonl'
+        answers, _ = self.talk(tls_rest(('GET', '/ok'), binaries=(PYTHON,)), [
+            self.tunnel(get('/1')), case(get('/2', 'origin.test:443'), open='origin.test:443'),
+            case(get('http://origin.test:443/3'), open=None)], log=log)
+        lines = re.findall(r'HTTP:GET .*? -> GET (\S+)', answers[0].err)
+        self.assertEqual(lines, ['https://origin.test:443/1', 'http://origin.test:443/2', 'http://origin.test:443/3'], answers[0].err)
+        rows = [r for r in map(json.loads, pathlib.Path(log).read_text().splitlines()) if r.get('host') == 'origin.test']
+        self.assertEqual({r.get('scheme') for r in rows if r.get('method')}, {'http', 'https'}, rows)
+        self.assertFalse([r for r in rows if 'scheme' in r and not r.get('method')], rows)
 
     def test_clear_http_on_the_tls_port_is_judged_too(self):
         """A client may speak HTTP in the clear through the tunnel; rules and authority hold there as well."""

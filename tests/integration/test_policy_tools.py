@@ -358,6 +358,18 @@ class Schema(ToolsTest, LabTest):
                     self.assertTrue(valid or '_provider_' in json.dumps(case['policy']))
         self.assertGreater(n, 70)
 
+    def test_scrub_responses_only_where_responses_are_read(self):
+        """Not among the vectors, as the field is ours alone."""
+        for more, good in (({}, True), ({'protocol': 'rest', 'access': 'full', 'enforcement': 'enforce'}, True), ({'tls': 'skip'}, False),
+                           ({'protocol': 'sql', 'access': 'full', 'enforcement': 'audit'}, False), ({'protocol': 'tcp'}, False)):
+            document = {'version': 1, 'network_policies': {'a': {'endpoints': [{'host': 'a.test', 'port': 443, 'scrub_responses': True, **more}],
+                                                                 'binaries': [{'path': '/usr/bin/curl'}]}}}
+            path = self.write('scrub.yaml', json.dumps(document))
+            report = json.loads(policy('check', '--json', path).stdout)[0]
+            self.assertEqual((report['ok'], self.validator.is_valid(document)), (good, good), (more, report))
+            if not good and more != {'protocol': 'tcp'}:
+                self.assertRegex(json.dumps(report['problems']), 'E36.*scrub_responses')
+
     def test_accepts_the_fragments(self):
         for name in 'ABDEGHIWSNY':
             with self.subTest(name=name):

@@ -418,6 +418,7 @@ int policy_compile_requests(struct policy_endpoint *ep, struct err *e)
 	ep->uninspected_unpermitted = !pb->allow_uninspected_credentials &&
 		(!ep->inspected || ep->tls == POLICY_TLS_SKIP);
 	ep->uninspected_denied = ep->uninspected_unpermitted && pb->provider_credentialed;
+	ep->scrubs = pb->scrub_responses && !ep->inspected;
 	if (!ep->inspected)
 		return 0;
 	ep->every_method = ep->protocol == POLICY_MCP && pb->mcp &&

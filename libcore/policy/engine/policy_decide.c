@@ -56,7 +56,7 @@ int policy_rule_has_binary(const struct policy_rule *r, const struct identity_ca
  * of a kind in the document's order is searched for. */
 struct gathered {
 	const struct policy_endpoint *first, *inspected, *carrying;
-	bool uninspected_denied, uninspected_unpermitted, exact_declared;
+	bool uninspected_denied, uninspected_unpermitted, exact_declared, scrubs;
 };
 
 static bool is_earlier(const struct policy_endpoint *ep, const struct policy_endpoint *than)
@@ -74,6 +74,7 @@ static void gather(struct gathered *g, const struct policy_endpoint *ep, int how
 		g->carrying = ep;
 	g->uninspected_denied |= ep->uninspected_denied;
 	g->uninspected_unpermitted |= ep->uninspected_unpermitted;
+	g->scrubs |= ep->scrubs;
 	g->exact_declared |= how == 1 && !ep->glob && ep->host[0] && !ep->advisor_proposed;
 }
 
@@ -85,6 +86,7 @@ static void take_metadata(const struct gathered *g, struct policy_decision *d)
 	d->credentialed_uninspected_denied = g->uninspected_denied;
 	d->uninspected_unpermitted = g->uninspected_unpermitted;
 	d->exact_declared = g->exact_declared;
+	d->scrub_responses = g->scrubs;
 	d->inspect = g->inspected != NULL;
 	if (g->inspected)
 		d->inspect_as = g->inspected->protocol;
@@ -212,6 +214,7 @@ void policy_decide_connect(const struct policy_snapshot *s, const struct policy_
 	ret->allow = ret->inspect = ret->credentialed_uninspected_denied = ret->exact_declared =
 		false;
 	ret->has_allowed_ips = ret->allowed_ips_bad = ret->uninspected_unpermitted = false;
+	ret->scrub_responses = false;
 	ret->generation = s->generation;
 	ret->policy = "";
 	ret->endpoint = ret->n_allowed_ips = 0;

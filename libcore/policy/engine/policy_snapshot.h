@@ -91,6 +91,7 @@ struct policy_endpoint {
 	bool advisor_proposed;
 	bool uninspected_unpermitted; /* nothing would look at the traffic, nor may that be */
 	bool uninspected_denied;      /* and it is credentialed */
+	bool scrubs;		      /* scrub_responses without an inspector */
 	struct policy_route route;    /* ready to copy */
 	struct policy_pattern path;   /* as rules read it */
 	struct policy_glob *select;   /* as selection reads it; NULL: every path */

@@ -415,9 +415,12 @@ static void check_options(struct check *c, endpoint_msg *ep)
 	if (ep->request_body_credential_rewrite && !is(ep->protocol, "rest"))
 		check_warn(c, "W02", ep, "request_body_credential_rewrite", "remove it",
 			"has no effect for this protocol");
+	/* Ours alone, so that no gateway pushes it; who wrote it relies on it. */
 	if (ep->scrub_responses && (is(ep->protocol, "sql") || is(ep->tls, "skip")))
-		check_warn(c, "W02", ep, "scrub_responses", "remove it",
-			"has no effect where responses are not read");
+		check_error(c, "E36", ep, "scrub_responses",
+			is(ep->tls, "skip") ? "remove it, or `tls: skip`" : "remove it",
+			"`scrub_responses` together with `%s`: responses are relayed unread there",
+			is(ep->tls, "skip") ? "tls: skip" : "protocol: sql");
 	if (is(ep->protocol, "mcp") && (!ep->host[0] || (!ep->port && !ep->n_ports)))
 		check_error(c, "E28", ep, "host", "name host and port", "mcp needs host and port");
 }

@@ -134,7 +134,7 @@ static int add_atom(struct atoms *s, const struct atom *a, struct err *e)
 static int spread(struct atoms *s, const struct site *p, enum atom_kind kind,
 	const struct clause *clause, struct err *e)
 {
-	bool needs = kind >= ATOM_REQUEST && kind != ATOM_AUDIT;
+	bool needs = kind >= ATOM_REQUEST && kind != ATOM_AUDIT && kind != ATOM_SCRUB;
 
 	if (needs && !clause)
 		return no_memory(e);
@@ -299,7 +299,8 @@ static int add_endpoint(struct atoms *s, const struct site *p, struct err *e)
 		return 0;
 	if (spread(s, p, ATOM_CONNECT, NULL, e) < 0 ||
 		(exact && !ep->advisor_proposed && spread(s, p, ATOM_PRIVATE, NULL, e) < 0) ||
-		add_flags(s, p, e) < 0 || add_worded(s, p, e) < 0)
+		add_flags(s, p, e) < 0 || add_worded(s, p, e) < 0 ||
+		(ep->scrub_responses && spread(s, p, ATOM_SCRUB, NULL, e) < 0))
 		return -e->code;
 	return is_inspected(ep) ? add_inspected(s, p, e) : spread(s, p, ATOM_RAW, NULL, e);
 }

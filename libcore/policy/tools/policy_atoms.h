@@ -17,6 +17,7 @@ enum atom_kind {
 	ATOM_OPTION,  /* clause: something else that opens */
 	ATOM_DENY,    /* restriction; clause: a deny rule */
 	ATOM_INSPECT, /* restriction; clause: how requests are looked at */
+	ATOM_SCRUB,   /* restriction: what was injected does not come back */
 	ATOM_KINDS,
 };
 

@@ -146,6 +146,9 @@ static bool covers(struct atom *a, const struct atom *b)
 	case ATOM_INSPECT:
 		return strcmp(a->protocol, b->protocol) == 0 && strcmp(a->path, b->path) == 0 &&
 			place_covers(a, b) && same_clause(a, b);
+	case ATOM_SCRUB:
+		return strcmp(a->protocol, b->protocol) == 0 && path_covers(a->path, b->path) &&
+			place_covers(a, b);
 	case ATOM_KINDS:
 		break;
 	}
@@ -204,6 +207,8 @@ bool atoms_restrain(struct atoms *s, const struct atom *r)
 
 		if (!meets(g, r))
 			continue;
+		if (r->kind == ATOM_SCRUB)
+			return true;
 		if (r->kind == ATOM_DENY
 				? g->kind != ATOM_RAW
 				: g->kind != ATOM_REQUEST || strcmp(g->protocol, r->protocol) != 0)

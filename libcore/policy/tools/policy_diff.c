@@ -180,6 +180,10 @@ static int report_atom(struct diff *d, const struct atom *x, enum policy_change_
 	case ATOM_INSPECT:
 		return change(d, &about, "requests of %s to %s:%u%s%s are %s inspected (%s)",
 			x->exe, host, x->port, x->path[0] ? " below " : "", x->path, again, clause);
+	case ATOM_SCRUB:
+		return change(d, &about,
+			"answers of %s:%u%s%s to %s are %s scrubbed of credentials", host, x->port,
+			x->path[0] ? " below " : "", x->path, x->exe, again);
 	case ATOM_KINDS:
 		break;
 	}

@@ -91,6 +91,7 @@ static void or_flags(endpoint_msg *ep, const endpoint_msg *in)
 	ep->allow_encoded_slash |= in->allow_encoded_slash;
 	ep->websocket_credential_rewrite |= in->websocket_credential_rewrite;
 	ep->request_body_credential_rewrite |= in->request_body_credential_rewrite;
+	ep->scrub_responses |= in->scrub_responses;
 	ep->advisor_proposed |= in->advisor_proposed;
 	ep->allow_uninspected_credentials |= in->allow_uninspected_credentials;
 	ep->provider_credentialed |= in->provider_credentialed;

@@ -117,6 +117,9 @@ static const char *const endpoint_conditions[] = {
 	"{'not':{'required':['access','rules']}}",
 	"{'not':{'required':['credential_signing','request_body_credential_rewrite'],"
 	"'properties':{'request_body_credential_rewrite':{'const':true}}}}",
+	"{'not':{'required':['scrub_responses'],'properties':{'scrub_responses':{'const':true}},"
+	"'anyOf':[{'required':['tls'],'properties':{'tls':{'const':'skip'}}},"
+	"{'required':['protocol'],'properties':{'protocol':{'const':'sql'}}}]}}",
 	"{'if':{'required':['protocol'],'properties':{'protocol':{'enum':['rest',"
 	"'websocket','graphql','sql']}}},'then':{'anyOf':[{'required':['access']},"
 	"{'required':['rules']}]}}",
@@ -143,6 +146,7 @@ static const char *const endpoint_conditions[] = {
 	"'not':{'anyOf':[{'required':['access']},{'required':['rules']},"
 	"{'required':['deny_rules']},{'required':['enforcement']},"
 	"{'required':['path']},{'required':['allow_encoded_slash']},"
+	"{'required':['scrub_responses'],'properties':{'scrub_responses':{'const':true}}},"
 	"{'required':['mcp']},{'required':['json_rpc']},"
 	"{'required':['persisted_queries']},{'required':['credential_signing']},"
 	"{'required':['credential_binding']}]}}}",

@@ -130,6 +130,33 @@ TEST(an_event_line_neutralises_what_peers_say)
 	ASSERT(strstr(line, "\"host\":\"evil\\u001b[31m\\u000a.test\"") && !strchr(line, '\n'));
 }
 
+TEST(an_event_of_a_request_names_its_true_scheme)
+{
+	struct event ev;
+	char out[EVENT_JSON_MAX];
+	struct text t;
+
+	event_init(&ev, OPENSHELL__EVENT__KIND__ACTIVITY, OPENSHELL__EVENT__SEVERITY__LOW);
+	ev.msg.host = event_text(&ev, "a.test");
+	ev.msg.port = 443;
+	ev.msg.method = event_text(&ev, "GET");
+	ev.msg.path = event_text(&ev, "/x");
+	for (int secure = 0; secure < 2; secure++) {
+		ev.msg.secure = secure;
+		text_init(&t, out, sizeof out);
+		event_line(&ev.msg, &t);
+		ASSERT(strstr(out,
+			secure ? "-> GET https://a.test:443/x " : "-> GET http://a.test:443/x "));
+		text_init(&t, out, sizeof out);
+		event_json(&ev.msg, &t);
+		ASSERT(strstr(out, secure ? "\"scheme\":\"https\"" : "\"scheme\":\"http\""));
+	}
+	ev.msg.method = event_text(&ev, ""); /* a tunnel: what it carries is not known */
+	text_init(&t, out, sizeof out);
+	event_json(&ev.msg, &t);
+	ASSERT(!strstr(out, "scheme"));
+}
+
 TEST(neutralised_text_steers_no_terminal)
 {
 	char s[] =

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "core_credential.h"
 #include "core_fd.h"
@@ -264,13 +265,22 @@ TEST(file_of_the_workloads_user_in_its_folders_is_exposed)
 
 /* ---- commands ---- */
 
-static int command(const char *script, char *buf, size_t max, size_t *len, struct err *e)
+#define AMPLE_MS 600000 /* never reached: the harness' alarm is earlier */
+
+static int command_within(
+	uint64_t ms, const char *script, char *buf, size_t max, size_t *len, struct err *e)
 {
 	char sh[] = "/bin/sh", c[] = "-c", text[256];
 	char *argv[] = { sh, c, text, NULL };
 
 	(void) snprintf(text, sizeof text, "%s", script);
-	return orch_credential_command(argv, buf, max, len, e);
+	*e = (struct err){ 0 };
+	return orch_credential_command(argv, ms, buf, max, len, e);
+}
+
+static int command(const char *script, char *buf, size_t max, size_t *len, struct err *e)
+{
+	return command_within(AMPLE_MS, script, buf, max, len, e);
 }
 
 TEST(output_at_its_limit_is_taken_and_one_more_is_not)
@@ -307,4 +317,99 @@ TEST(command_that_fails_says_how)
 	ASSERT_STR(e.text, "the command ended with status 7");
 	ASSERT_ERR(command("kill -9 $$", buf, 15, &len, &e), EIO);
 	ASSERT_STR(e.text, "the command was ended by signal 9");
+}
+
+/* However slow the machine is: these never end by themselves. */
+TEST(command_that_does_not_end_is_killed_at_its_limit)
+{
+	char buf[16], sh[] = "/bin/sh", c[] = "-c", text[] = "read x <\"$0\"", fifo[64];
+	char *argv[] = { sh, c, text, fifo, NULL };
+	struct err e = { 0 };
+	size_t len;
+
+	(void) snprintf(fifo, sizeof fifo, "/tmp/test-command-%d", (int) getpid());
+	ASSERT(mkfifo(fifo, 0600) == 0);
+	ASSERT_ERR(orch_credential_command(argv, 1000, buf, 15, &len, &e), ETIMEDOUT);
+	ASSERT_STR(e.text, "the command did not end within 1 s");
+	ASSERT(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD); /* killed, and reaped */
+	(void) unlink(fifo);
+	/* Having closed its output is not having ended. */
+	ASSERT_ERR(command_within(1, "exec >&-; kill -STOP $$", buf, 15, &len, &e), ETIMEDOUT);
+	ASSERT(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
+}
+
+/* What the command left running holds the pipe, until the test lets it go. */
+TEST(command_whose_child_keeps_the_output_open_is_told_apart)
+{
+	char buf[16], script[160], fifo[64];
+	struct err e = { 0 };
+	size_t len;
+
+	(void) snprintf(fifo, sizeof fifo, "/tmp/test-command-%d", (int) getpid());
+	ASSERT(mkfifo(fifo, 0600) == 0);
+	(void) snprintf(script, sizeof script, "{ read x <%s; } & printf value", fifo);
+	/* On a slow machine the command itself needs more time. */
+	for (uint64_t ms = 1000; !strstr(e.text, "the command ended, but a program"); ms *= 2)
+		ASSERT_ERR(command_within(ms, script, buf, 15, &len, &e), ETIMEDOUT);
+	ASSERT(strstr(e.text, "redirect the output of that program"));
+	(void) close(open(fifo, O_RDWR | O_NONBLOCK));
+	(void) unlink(fifo);
+	/* One that lets go of it in time is waited for. */
+	ASSERT_OK(command("{ printf lue; } & printf va", buf, 15, &len, &e));
+	ASSERT_EQ(len, 5);
+}
+
+TEST(command_that_can_not_be_run_says_why)
+{
+	char none[] = "/nonexistent/program", dir[] = "/tmp", null[] = "/dev/null", buf[16];
+	char *const programs[] = { none, dir, null };
+	const char *const why[] = { "No such file", "Permission denied", "Permission denied" };
+	size_t len;
+
+	for (size_t i = 0; i < 3; i++) {
+		char *argv[] = { programs[i], NULL };
+		struct err e = { 0 };
+
+		ASSERT(orch_credential_command(argv, AMPLE_MS, buf, 15, &len, &e) < 0);
+		ASSERT(strstr(e.text, "the command could not be run: "));
+		ASSERT(strstr(e.text, why[i]));
+	}
+}
+
+/* What a source gives is checked like an inline value, and the sentence never repeats it. */
+TEST(output_that_is_no_value_is_refused_at_its_place)
+{
+	static const struct {
+		const char *script, *why;
+	} bad[] = {
+		{ "printf \"hush\\nmore\"", "holds a line break or a NUL byte" },
+		{ "printf \"hush\\n\\n\"", "holds a line break or a NUL byte" },
+		{ "printf \"hush\\r\\n\"", "" }, /* one line end is no part of it */
+		{ "printf \"hush\\rmore\"", "holds a line break or a NUL byte" },
+		{ "printf \"hush\\000more\"", "holds a line break or a NUL byte" },
+		{ "printf \"hush\\000\"", "holds a line break or a NUL byte" },
+		{ "printf openshell:resolve:env:hush", "is itself a placeholder" },
+		{ ":", "the value is empty" },
+		{ "echo", "the value is empty" },
+		{ "head -c 8193 /dev/zero | tr \"\\000\" x", "longer than 8192 bytes" },
+		{ "head -c 8200 /dev/zero | tr \"\\000\" x", "wrote more than 8194 bytes" },
+		{ "printf hush; exit 3", "ended with status 3" },
+	};
+
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		struct lab l = { 0 };
+		char text[512];
+
+		(void) snprintf(text, sizeof text,
+			"- name: A\n  from_command: [/bin/sh, -c, '%s']\n" EP, bad[i].script);
+		if (bad[i].why[0])
+			ASSERT_ERR(begin(&l, text), EINVAL);
+		else
+			ASSERT_OK(begin(&l, text));
+		if (bad[i].why[0] &&
+			!(strstr(l.said, ":2:17: credential A: ") && strstr(l.said, bad[i].why)))
+			FAIL_("%s: %s", bad[i].script, l.said);
+		ASSERT(!strstr(l.said, "hush") && !strstr(l.said, "xxx"));
+		end(&l);
+	}
 }

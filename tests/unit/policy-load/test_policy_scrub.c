@@ -63,16 +63,24 @@ TEST(scrub_responses_is_off_by_default)
 	policy_report_done(&report);
 }
 
-TEST(scrub_responses_is_warned_of_where_nothing_is_read)
+/* Also from a gateway: it is our own field, and whoever set it relies on it. */
+TEST(scrub_responses_is_refused_where_nothing_is_read)
 {
-	static const char text[] = HEAD "        tls: skip\n        scrub_responses: true\n" TAIL;
-	struct policy_report report = { 0 };
-	struct policy_doc *d = load(text, &report);
+	static const char *const texts[] = { HEAD
+		"        tls: skip\n        scrub_responses: true\n" TAIL,
+		HEAD "        tls: skip\n        protocol: rest\n        access: full\n"
+		     "        scrub_responses: true\n" TAIL,
+		HEAD "        protocol: sql\n        access: full\n        enforcement: audit\n"
+		     "        scrub_responses: true\n" TAIL };
 
-	ASSERT(d);
-	ASSERT(says(&report, POLICY_WARNING));
-	policy_free(d);
-	policy_report_done(&report);
+	for (size_t i = 0; i < 3; i++) {
+		struct policy_report report = { 0 };
+
+		ASSERT(!load(texts[i], &report));
+		ASSERT(says(&report, POLICY_ERROR));
+		ASSERT_STR(report.at[report.n - 1].code, "E36");
+		policy_report_done(&report);
+	}
 }
 
 TEST(scrub_responses_is_refused_on_tcp)

@@ -113,6 +113,17 @@ TEST(static_sections_need_a_restart)
 	policy_diff_done(&d);
 }
 
+TEST(scrubbing_that_ends_is_authority_that_comes)
+{
+	expect(NET REST_AT("enforcement: enforce, access: full, scrub_responses: true") CURL,
+		NET REST_AT("enforcement: enforce, access: full") CURL, 1, 0,
+		"no longer scrubbed of credentials");
+	expect(NET PLAIN CURL,
+		NET
+		"    endpoints: [{host: a.example.com, port: 443, scrub_responses: true}]\n" CURL,
+		0, 1, "now scrubbed of credentials");
+}
+
 TEST(options_and_middlewares_are_compared)
 {
 	expect(NET REST_AT("enforcement: enforce, access: full") CURL,

@@ -284,15 +284,16 @@ TEST(first_values_stay_and_differences_are_told)
 	struct done d;
 
 	add_as(&d, WEB,
-		HEAD
-		"network_policies:\n  web:\n    endpoints: [{host: a.example.com, port: 443, "
-		"protocol: "
-		"websocket, enforcement: audit, access: full, allow_encoded_slash: true}]\n" CURL,
+		HEAD "network_policies:\n  web:\n    endpoints: [{host: a.example.com, port: 443, "
+		     "protocol: "
+		     "websocket, enforcement: audit, access: full, allow_encoded_slash: true, "
+		     "scrub_responses: true}]\n" CURL,
 		"web");
 	ASSERT_STR(endpoint(&d, 0, 0)->protocol, "rest");
 	ASSERT_STR(endpoint(&d, 0, 0)->enforcement, "enforce");
 	ASSERT_STR(endpoint(&d, 0, 0)->access, "read-only");
 	ASSERT(endpoint(&d, 0, 0)->allow_encoded_slash);
+	ASSERT(endpoint(&d, 0, 0)->scrub_responses);
 	ASSERT(warned(&d, "M03"));
 	finish(&d);
 	add_as(&d,
