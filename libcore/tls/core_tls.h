@@ -80,12 +80,14 @@ const char *tls_reason_name(enum tls_reason r);
 int tls_setup(struct err *e);
 
 /* For a process that moves much data, after tls_setup(): AES-GCM by libipsec-mb, ten times as fast,
- * for 2 MB of memory.  false: this machine or build can't; mbedTLS's own code serves. */
+ * for 1 MB of memory when the first key is made.  false: this machine or build can't; mbedTLS's own
+ * code serves. */
 bool tls_setup_bulk(void);
 
 /* ---- towards the workload ---- */
 
-/* authority is borrowed and must live longer. Makes the key of all certificates of this process. */
+/* authority is borrowed and must live longer.  The key of all certificates of this process is made
+ * with the first of them. */
 int tls_server_new(const struct tls_authority *authority, struct tls_server **ret, struct err *e);
 void tls_server_free(struct tls_server *s); /* after its streams */
 /* Have a certificate for this host ready (lower case; addresses without brackets): to be called

@@ -105,6 +105,9 @@ int tls_bundle_add(struct tls_bundle *b, const char *pem, size_t len, size_t *re
 	const char *at = pem, *block;
 	size_t block_len, added = 0, skipped = 0;
 
+	/* At once what all of it may need, instead of growing and copying. */
+	if (make_room(&b->pem, len, e) < 0 || make_room(&b->der, tls_pem_room(len), e) < 0)
+		return -e->code;
 	while ((block = tls_pem_next(&at, pem + len, &block_len))) {
 		bool good;
 
