@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -376,6 +377,7 @@ static void on_running(void *owner)
 
 	if (r->phase == ORCH_STARTING)
 		r->phase = ORCH_RUNNING;
+	(void) malloc_trim(0); /* a megabyte that the start alone needed */
 	if (!r->o->timeout_s)
 		return;
 	if (loop_timer_new(r->loop, orch_run_on_timeout, r, &r->timeout, &e) < 0 ||
