@@ -125,18 +125,20 @@ static int lend(struct orch_network *n, uint16_t number, int fd, bool *done, str
 	return send_message(n, number, NULL, &fd, e);
 }
 
-/* The memory files live only as long as the messages. */
+/* The key's memory file lives only as long as the message. */
 static int lend_tls(struct orch_network *n, struct err *e)
 {
 	Openshell__Ipc__NetAuthority m = OPENSHELL__IPC__NET_AUTHORITY__INIT;
 	const struct orch_tls *tls = n->lent->tls;
-	AUTO_CLOSE int key = -1, roots = -1;
+	AUTO_CLOSE int key = -1;
+	int roots;
 
 	if (n->lent_tls || !tls)
 		return 0;
 	n->lent_tls = true;
 	m.certificate = (char *) (uintptr_t) orch_tls_certificate(tls);
-	if (orch_tls_key_fd(tls, &key, e) < 0 || orch_tls_roots_fd(tls, &roots, e) < 0 ||
+	roots = orch_tls_roots(tls);
+	if (orch_tls_key_fd(tls, &key, e) < 0 ||
 		send_message(n, NET_AUTHORITY, &m.base, &key, e) < 0)
 		return -e->code;
 	return send_message(n, NET_ROOTS, NULL, &roots, e);

@@ -24,7 +24,7 @@ static void clean_up(struct orch_run *r)
 
 	orch_process_free(r->process);
 	orch_network_free(r->network);
-	if (orch_sweep_kill(0, ORCH_SWEEP_MS, &e) < 0)
+	if (orch_sweep_kill(ORCH_SWEEP_MS, &e) < 0)
 		orch_console_say(&r->console, e.text);
 	orch_ctl_server_free(r->ctl);
 	orch_ctl_socket_done(&r->ctl_socket);

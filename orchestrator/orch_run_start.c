@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,6 +141,7 @@ static int make_tls(struct orch_run *r, struct err *e)
 
 	if (orch_tls_new(&c, &r->tls, &why) == 0) {
 		r->lent.tls = r->tls;
+		r->claim.tls_dir = (char *) (uintptr_t) orch_tls_directory(r->tls);
 		return 0;
 	}
 	if (why.code == EINVAL)
@@ -211,8 +213,6 @@ static int plan(struct orch_run *r, const struct orch_invoker *invoker, struct e
 	if (r->o->sandbox_id)
 		r->claim.sandbox_id = (char *) (uintptr_t) r->o->sandbox_id;
 	r->claim.workdir = r->workdir;
-	if (r->tls)
-		r->claim.tls_dir = (char *) (uintptr_t) orch_tls_directory(r->tls);
 	r->claim.command = r->o->command;
 	r->claim.n_command = count_words(r->o->command);
 	r->claim.tty = r->o->tty;
@@ -377,6 +377,7 @@ static void on_running(void *owner)
 
 	if (r->phase == ORCH_STARTING)
 		r->phase = ORCH_RUNNING;
+	(void) malloc_trim(0); /* a megabyte that the start alone needed */
 	if (!r->o->timeout_s)
 		return;
 	if (loop_timer_new(r->loop, orch_run_on_timeout, r, &r->timeout, &e) < 0 ||
@@ -490,7 +491,8 @@ static const struct orch_network_calls network_calls = { .spawn = spawn_network,
 
 /* ---- the start ---- */
 
-static int start_leaves(struct orch_run *r, struct err *e)
+/* It builds the namespace while we make the authority; before orch_process_go(), no more. */
+static int start_process(struct orch_run *r, struct err *e)
 {
 	struct orch_program p = { r->process_path, { NULL } };
 	int fd, pair[2];
@@ -499,9 +501,14 @@ static int start_leaves(struct orch_run *r, struct err *e)
 		return -e->code;
 	r->identity_fd = pair[0];
 	r->identity_kept = pair[1];
-	if (orch_spawn_leaf(&p, r->o->log_level, &r->process_pid, &fd, e) < 0 ||
-		orch_process_new(r->loop, fd, &r->plan, &process_calls, r, &r->process, e) < 0 ||
-		orch_network_new(r->loop, &r->lent, &network_calls, r, &r->network, e) < 0)
+	if (orch_spawn_leaf(&p, r->o->log_level, &r->process_pid, &fd, e) < 0)
+		return -e->code;
+	return orch_process_new(r->loop, fd, &r->plan, &process_calls, r, &r->process, e);
+}
+
+static int start_network(struct orch_run *r, struct err *e)
+{
+	if (orch_network_new(r->loop, &r->lent, &network_calls, r, &r->network, e) < 0)
 		return -e->code;
 	return orch_process_go(r->process, e);
 }
@@ -544,10 +551,11 @@ int orch_run_prepare(struct orch_run *r, struct err *e)
 		(code = orch_janitor_start(&files, &r->janitor, e)) < 0 ||
 		(code = choose_workdir(r, e)) < 0 || (code = load_policy(r, &invoker, e)) < 0 ||
 		(code = orch_run_read_names(r, e)) < 0 ||
-		(code = orch_run_credentials(r, &invoker, e)) < 0 || (code = make_tls(r, e)) < 0 ||
-		(code = plan(r, &invoker, e)) < 0 || (code = orch_run_streams(r, e)) < 0 ||
-		(code = orch_run_doors(r, e)) < 0 || (code = orch_run_signals(r, e)) < 0 ||
+		(code = orch_run_credentials(r, &invoker, e)) < 0 ||
+		(code = plan(r, &invoker, e)) < 0 || (code = orch_run_signals(r, e)) < 0 ||
+		(code = start_process(r, e)) < 0 || (code = make_tls(r, e)) < 0 ||
+		(code = orch_run_streams(r, e)) < 0 || (code = orch_run_doors(r, e)) < 0 ||
 		(code = orch_run_watch(r, e)) < 0)
 		return code;
-	return start_leaves(r, e);
+	return start_network(r, e);
 }

@@ -10,12 +10,15 @@
 #include <time.h>
 #include <unistd.h>
 #include "core_cleanup.h"
+#include "core_procfs.h"
 #include "core_text.h"
 #include "orch_limits.h"
 #include "orch_sweep.h"
 
 #define STAT_BYTES 512
 #define STOP_PASSES 8 /* new forks that slip through are found by the next pass */
+#define PAUSE_FIRST_NS 50000
+#define PAUSE_LAST_NS 1000000
 
 struct process {
 	pid_t pid, parent;
@@ -98,7 +101,7 @@ static bool is_ours(const struct table *t, pid_t parent)
 	return p && p->ours;
 }
 
-static void mark(struct table *t, pid_t self, pid_t spare)
+static void mark(struct table *t, pid_t self)
 {
 	bool more = true;
 
@@ -108,26 +111,41 @@ static void mark(struct table *t, pid_t self, pid_t spare)
 		for (size_t i = 0; i < t->n; i++) {
 			struct process *p = &t->at[i];
 
-			if (p->ours || p->pid == spare ||
-				(p->parent != self && !is_ours(t, p->parent)))
+			if (p->ours || (p->parent != self && !is_ours(t, p->parent)))
 				continue;
 			p->ours = more = true;
 		}
 	}
 }
 
-size_t orch_sweep_find(pid_t spare, pid_t *ret, size_t max)
+size_t orch_sweep_scan(pid_t *ret, size_t max)
 {
 	struct table t = { 0 };
 	size_t n = 0;
 
 	read_all(&t);
-	mark(&t, getpid(), spare);
+	mark(&t, getpid());
 	for (size_t i = 0; i < t.n && n < max; i++)
 		if (t.at[i].ours && !t.at[i].dead)
 			ret[n++] = t.at[i].pid;
 	free(t.at);
 	return n;
+}
+
+size_t orch_sweep_list(int proc_fd, pid_t *ret, size_t max)
+{
+	struct err ignored = { 0 };
+	size_t n = 0, next = 0;
+	pid_t at = getpid();
+
+	for (;;) {
+		int got = procfs_children(proc_fd, at, ret + n, max - n, &ignored);
+
+		n += got > 0 ? (size_t) got : 0;
+		if (next == n)
+			return n;
+		at = ret[next++];
+	}
 }
 
 static uint64_t now_ms(void)
@@ -138,24 +156,31 @@ static uint64_t now_ms(void)
 	return (uint64_t) t.tv_sec * 1000 + (uint64_t) t.tv_nsec / 1000000;
 }
 
-/* Zombies of our own, but for the spared leaf, whose end somebody else wants to see. */
-static bool reap(pid_t spare)
+/* Our zombies; false when we have no child any more, and thereby, as a sub-reaper, no descendant. */
+static bool reap(void)
 {
-	siginfo_t info = { 0 };
+	for (;;) {
+		pid_t pid = waitpid(-1, NULL, WNOHANG | __WALL);
 
-	if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0 ||
-		info.si_pid == spare)
-		return false;
-	return waitpid(info.si_pid, NULL, WNOHANG) > 0;
+		if (pid <= 0)
+			return pid == 0 || errno != ECHILD;
+	}
 }
 
-static size_t stop_all(pid_t spare, pid_t *pids)
+static size_t find(int proc_fd, pid_t *pids)
+{
+	size_t n = orch_sweep_list(proc_fd, pids, ORCH_SWEEP_PIDS_MAX);
+
+	return n ? n : orch_sweep_scan(pids, ORCH_SWEEP_PIDS_MAX);
+}
+
+static size_t stop_all(int proc_fd, pid_t *pids)
 {
 	size_t n = 0, before;
 
 	for (int pass = 0; pass < STOP_PASSES; pass++) {
 		before = n;
-		n = orch_sweep_find(spare, pids, ORCH_SWEEP_PIDS_MAX);
+		n = find(proc_fd, pids);
 		for (size_t i = 0; i < n; i++)
 			(void) kill(pids[i], SIGSTOP);
 		if (n <= before)
@@ -164,29 +189,29 @@ static size_t stop_all(pid_t spare, pid_t *pids)
 	return n;
 }
 
-int orch_sweep_kill(pid_t spare, uint64_t limit_ms, struct err *e)
+int orch_sweep_kill(uint64_t limit_ms, struct err *e)
 {
+	AUTO_CLOSE int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	AUTO_FREE pid_t *pids = calloc(ORCH_SWEEP_PIDS_MAX, sizeof *pids);
-	const struct timespec pause = { .tv_nsec = 1000000 };
+	struct timespec pause = { .tv_nsec = PAUSE_FIRST_NS };
 	uint64_t end = now_ms() + limit_ms;
 	size_t n;
 
 	if (!pids)
 		return err_set(e, ENOMEM, "end the workload: out of memory");
-	while ((n = stop_all(spare, pids)) > 0) {
+	while (reap()) {
+		n = stop_all(proc_fd, pids);
 		for (size_t i = 0; i < n; i++)
 			(void) kill(pids[i], SIGKILL);
-		while (reap(spare))
-			;
 		if (now_ms() > end)
 			return err_set(e, ETIMEDOUT,
 				"%zu processes of the workload could not be killed, the first is "
 				"pid %d; look what keeps them in the kernel",
-				n, (int) pids[0]);
+				n, (int) (n ? pids[0] : 0));
 		/* The dying need a moment; there is nothing else to wait on for grandchildren. */
 		(void) nanosleep(&pause, NULL);
+		if (pause.tv_nsec < PAUSE_LAST_NS)
+			pause.tv_nsec *= 2;
 	}
-	while (reap(spare))
-		;
 	return 0;
 }

@@ -31,9 +31,7 @@ static const char *const names[FILES] = { "openshell-ca.pem", "ca-bundle.pem",
 
 struct orch_tls {
 	struct tls_authority *authority;
-	struct tls_bundle
-		*bundle;  /* what upstreams are verified with, and behind it the authority */
-	size_t roots_len; /* bytes of the former */
+	int roots; /* what upstreams are verified with: a sealed memory file */
 	char *directory;
 	char *path[FILES];
 	bool own_directory; /* ours alone: removed at the end */
@@ -54,7 +52,7 @@ static int read_file(const char *path, char **ret, size_t *ret_len, struct err *
 }
 
 /* The first that has a certificate. */
-static int add_system(struct orch_tls *t, struct err *e)
+static int add_system(struct tls_bundle *b, struct err *e)
 {
 	for (size_t i = 0; i < sizeof system_bundles / sizeof *system_bundles; i++) {
 		AUTO_FREE char *text = NULL;
@@ -63,7 +61,7 @@ static int add_system(struct orch_tls *t, struct err *e)
 
 		if (read_file(system_bundles[i], &text, &len, &why) < 0)
 			continue;
-		if (tls_bundle_add(t->bundle, text, len, &added, NULL, e) < 0)
+		if (tls_bundle_add(b, text, len, &added, NULL, e) < 0)
 			return -e->code;
 		if (added)
 			return 0;
@@ -71,7 +69,7 @@ static int add_system(struct orch_tls *t, struct err *e)
 	return 0;
 }
 
-static int add_extra(struct orch_tls *t, const char *path, struct err *e)
+static int add_extra(struct tls_bundle *b, const char *path, struct err *e)
 {
 	AUTO_FREE char *text = NULL;
 	size_t len, added, skipped;
@@ -79,7 +77,7 @@ static int add_extra(struct orch_tls *t, const char *path, struct err *e)
 	if (!path)
 		return 0;
 	if (read_file(path, &text, &len, e) < 0 ||
-		tls_bundle_add(t->bundle, text, len, &added, &skipped, e) < 0)
+		tls_bundle_add(b, text, len, &added, &skipped, e) < 0)
 		return err_set(
 			e, EINVAL, "--upstream-ca %.200s can't be used; give a PEM file", path);
 	if (!added || skipped)
@@ -91,21 +89,25 @@ static int add_extra(struct orch_tls *t, const char *path, struct err *e)
 	return 0;
 }
 
-static int gather(struct orch_tls *t, const char *extra, struct err *e)
+/* The roots, and behind them, for the workload alone, the authority. */
+static int gather(struct orch_tls *t, struct tls_bundle *b, const char *extra, struct err *e)
 {
+	const void *der;
 	const char *ca;
+	size_t len;
 
-	if (tls_bundle_new(&t->bundle, e) < 0 || add_system(t, e) < 0 || add_extra(t, extra, e) < 0)
+	if (add_system(b, e) < 0 || add_extra(b, extra, e) < 0)
 		return -e->code;
-	(void) tls_bundle_pem(t->bundle, &t->roots_len);
-	if (t->roots_len == 0)
+	der = tls_bundle_der(b, &len);
+	if (len == 0)
 		return err_set(e, ENOENT,
 			"no trusted certificates on this machine; install ca-certificates, or give "
 			"--upstream-ca FILE");
-	if (tls_authority_new(&t->authority, e) < 0)
+	if (fd_sealed_new("openshell-roots", der, len, &t->roots, e) < 0 ||
+		tls_authority_new(&t->authority, e) < 0)
 		return -e->code;
 	ca = tls_authority_pem(t->authority);
-	return tls_bundle_add(t->bundle, ca, strlen(ca), NULL, NULL, e);
+	return tls_bundle_add(b, ca, strlen(ca), NULL, NULL, e);
 }
 
 /* ---- the directory ---- */
@@ -261,25 +263,24 @@ static int write_file(struct orch_tls *t, enum file f, const void *bytes, size_t
 	return 0;
 }
 
-static int write_bundle(struct orch_tls *t, struct err *e)
+static int write_bundle(struct orch_tls *t, const struct tls_bundle *b, struct err *e)
 {
 	AUTO_FREE unsigned char *java = NULL;
 	const char *pem;
 	size_t len;
 
-	pem = tls_bundle_pem(t->bundle, &len);
-	if (write_file(t, FILE_BUNDLE, pem, len, e) < 0 ||
-		tls_bundle_java(t->bundle, &java, &len, e) < 0)
+	pem = tls_bundle_pem(b, &len);
+	if (write_file(t, FILE_BUNDLE, pem, len, e) < 0 || tls_bundle_java(b, &java, &len, e) < 0)
 		return -e->code;
 	return write_file(t, FILE_JAVA, java, len, e);
 }
 
-static int write_files(struct orch_tls *t, struct err *e)
+static int write_files(struct orch_tls *t, const struct tls_bundle *b, struct err *e)
 {
 	const char *ca = tls_authority_pem(t->authority);
 	char wget[PATH_BYTES_MAX + 64];
 
-	if (write_file(t, FILE_CA, ca, strlen(ca), e) < 0 || write_bundle(t, e) < 0)
+	if (write_file(t, FILE_CA, ca, strlen(ca), e) < 0 || write_bundle(t, b, e) < 0)
 		return -e->code;
 	(void) snprintf(wget, sizeof wget, "ca_certificate = %s\n", t->path[FILE_BUNDLE]);
 	return write_file(t, FILE_WGET, wget, strlen(wget), e);
@@ -339,12 +340,13 @@ int orch_tls_variables(struct orch_tls *t, const char *proxy_address, unsigned p
 int orch_tls_new(const struct orch_tls_config *c, struct orch_tls **ret, struct err *e)
 {
 	AUTO(orch_tls_free) struct orch_tls *t = calloc(1, sizeof *t);
+	AUTO(tls_bundle_free) struct tls_bundle *b = NULL;
 
 	if (!t)
 		return err_set(e, ENOMEM, "certificate authority");
-	t->lock = -1;
-	if (tls_setup(e) < 0 || gather(t, c->extra, e) < 0 || enter_directory(t, c, e) < 0 ||
-		write_files(t, e) < 0)
+	t->lock = t->roots = -1;
+	if (tls_setup(e) < 0 || tls_bundle_new(&b, e) < 0 || gather(t, b, c->extra, e) < 0 ||
+		enter_directory(t, c, e) < 0 || write_files(t, b, e) < 0)
 		return -e->code;
 	*ret = TAKE_PTR(t);
 	return 0;
@@ -364,7 +366,7 @@ void orch_tls_free(struct orch_tls *t)
 	for (size_t i = 0; i < t->n_variables; i++)
 		free(t->variables[i].value);
 	free(t->directory);
-	tls_bundle_free(t->bundle);
+	core_closep(&t->roots);
 	tls_authority_free(t->authority);
 	free(t);
 }
@@ -398,10 +400,7 @@ int orch_tls_key_fd(const struct orch_tls *t, int *ret, struct err *e)
 	return fd_sealed_new("openshell-ca-key", secret_bytes(key), secret_len(key), ret, e);
 }
 
-int orch_tls_roots_fd(const struct orch_tls *t, int *ret, struct err *e)
+int orch_tls_roots(const struct orch_tls *t)
 {
-	size_t len;
-	const char *pem = tls_bundle_pem(t->bundle, &len);
-
-	return fd_sealed_new("openshell-roots", pem, t->roots_len, ret, e);
+	return t->roots;
 }

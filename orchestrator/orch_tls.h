@@ -46,7 +46,8 @@ int orch_tls_variables(struct orch_tls *t, const char *proxy_address, unsigned p
 	const char *java_options, const struct orch_tls_variable **ret, size_t *ret_n,
 	struct err *e);
 
-/* What is lent: the certificate, and fresh memory files (close them when sent). */
+/* What is lent: the certificate, its key in a fresh memory file (close it when it is sent), and the
+ * roots of upstreams, whose memory file all leaves share (borrowed). */
 const char *orch_tls_certificate(const struct orch_tls *t);
 int orch_tls_key_fd(const struct orch_tls *t, int *ret, struct err *e);
-int orch_tls_roots_fd(const struct orch_tls *t, int *ret, struct err *e);
+int orch_tls_roots(const struct orch_tls *t);

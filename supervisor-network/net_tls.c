@@ -9,6 +9,8 @@ struct net_tls {
 	struct tls_authority *authority;
 	struct tls_server *server;
 	struct tls_client *client;
+	const void *roots; /* the client's, mapped */
+	size_t roots_len;
 };
 
 static int need(struct net_tls **tls, struct err *e)
@@ -37,19 +39,16 @@ int net_tls_authority(struct net_tls **tls, const char *certificate, int fd, str
 
 int net_tls_roots(struct net_tls **tls, int fd, struct err *e)
 {
-	const void *pem;
-	size_t len;
-	int r;
+	struct net_tls *t;
 
 	if (need(tls, e) < 0)
 		return -e->code;
-	if ((*tls)->client)
+	t = *tls;
+	if (t->roots)
 		return err_set(e, EALREADY, "trusted roots a second time");
-	if (fd_sealed_map(fd, TLS_ROOTS_BYTES_MAX, &pem, &len, e) < 0)
+	if (fd_sealed_map(fd, TLS_ROOTS_BYTES_MAX, &t->roots, &t->roots_len, e) < 0)
 		return -e->code;
-	r = tls_client_new(pem, len, &(*tls)->client, NULL, e);
-	fd_sealed_unmap(pem, len);
-	return r;
+	return tls_client_new(t->roots, t->roots_len, &t->client, e);
 }
 
 void net_tls_free(struct net_tls *t)
@@ -59,6 +58,8 @@ void net_tls_free(struct net_tls *t)
 	tls_server_free(t->server);
 	tls_client_free(t->client);
 	tls_authority_free(t->authority);
+	if (t->roots)
+		fd_sealed_unmap(t->roots, t->roots_len);
 	free(t);
 }
 

@@ -43,7 +43,7 @@
 #define TLS_MINT_PER_S 50	 /* ... and per second in the long run */
 #define TLS_SESSIONS_MAX 256	 /* upstream sessions kept; least recently used goes */
 #define TLS_SESSION_S (60 * 60)	 /* seconds an upstream session or a client's ticket may be used */
-#define TLS_ROOTS_BYTES_MAX (2 * 1024 * 1024) /* bytes of PEM */
+#define TLS_ROOTS_BYTES_MAX (2 * 1024 * 1024) /* bytes of DER */
 #define TLS_ROOTS_MAX 2000		      /* certificates in it */
 
 struct tls_authority; /* core_tls_authority.h */
@@ -80,12 +80,14 @@ const char *tls_reason_name(enum tls_reason r);
 int tls_setup(struct err *e);
 
 /* For a process that moves much data, after tls_setup(): AES-GCM by libipsec-mb, ten times as fast,
- * for 2 MB of memory.  false: this machine or build can't; mbedTLS's own code serves. */
+ * for 1 MB of memory when the first key is made.  false: this machine or build can't; mbedTLS's own
+ * code serves. */
 bool tls_setup_bulk(void);
 
 /* ---- towards the workload ---- */
 
-/* authority is borrowed and must live longer. Makes the key of all certificates of this process. */
+/* authority is borrowed and must live longer.  The key of all certificates of this process is made
+ * with the first of them. */
 int tls_server_new(const struct tls_authority *authority, struct tls_server **ret, struct err *e);
 void tls_server_free(struct tls_server *s); /* after its streams */
 /* Have a certificate for this host ready (lower case; addresses without brackets): to be called
@@ -100,10 +102,10 @@ int tls_server_stream(
 
 /* ---- towards upstreams ---- */
 
-/* roots: PEM, any number of certificates; blocks that can't be read are skipped and counted in
- * *ret_skipped (may be NULL).  -EINVAL when none is left. */
-int tls_client_new(
-	const void *roots, size_t len, struct tls_client **ret, size_t *ret_skipped, struct err *e);
+/* roots: certificates in DER, one behind the other (tls_bundle_der()), borrowed for as long as the
+ * client lives.  -EINVAL when that is not their form.  They are parsed when the first stream is
+ * made; one that can't be read is skipped then, and when none is left, no stream can be made. */
+int tls_client_new(const void *roots, size_t len, struct tls_client **ret, struct err *e);
 void tls_client_free(struct tls_client *c); /* after its streams */
 /* Verified for host, which is also the SNI unless it is an address.  port is part of the session
  * cache's key only. */

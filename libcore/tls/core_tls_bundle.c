@@ -7,10 +7,8 @@
 #include <time.h>
 #include <mbedtls/sha1.h>
 #include "core_tls_inner.h"
+#include "core_tls_pem.h"
 
-#define BEGIN "-----BEGIN CERTIFICATE-----"
-#define END "-----END CERTIFICATE-----"
-#define JKS_HEADER 12 /* bytes: magic, version, number of entries */
 #define SHA1_LEN 20
 #define NUMBER_MAX 8 /* bytes */
 
@@ -20,36 +18,32 @@ struct bytes {
 };
 
 struct tls_bundle {
-	struct bytes pem, java; /* java: header and entries, without the digest */
+	struct bytes pem, der;
 	uint32_t n;
 };
 
-const char *tls_pem_next(const char **at, const char *end, size_t *ret_len)
+static int make_room(struct bytes *b, size_t len, struct err *e)
 {
-	const char *from = memmem(*at, (size_t) (end - *at), BEGIN, sizeof BEGIN - 1), *to;
+	size_t size = (b->len + len) * 2;
+	unsigned char *grown;
 
-	if (!from)
-		return NULL;
-	to = memmem(from, (size_t) (end - from), END, sizeof END - 1);
-	*ret_len = to ? (size_t) (to - from) + sizeof END - 1 : 0;
-	*at = to ? from + *ret_len : end;
-	return from;
+	if (b->len + len > TLS_BUNDLE_BYTES_MAX)
+		return err_set(
+			e, EFBIG, "certificates of more than %d bytes", TLS_BUNDLE_BYTES_MAX);
+	if (b->len + len <= b->size)
+		return 0;
+	grown = realloc(b->at, size);
+	if (!grown)
+		return err_set(e, ENOMEM, "certificates");
+	b->at = grown;
+	b->size = size;
+	return 0;
 }
 
 static int append(struct bytes *b, const void *what, size_t len, struct err *e)
 {
-	if (b->len + len > TLS_BUNDLE_BYTES_MAX)
-		return err_set(
-			e, EFBIG, "certificates of more than %d bytes", TLS_BUNDLE_BYTES_MAX);
-	if (b->len + len > b->size) {
-		size_t size = (b->len + len) * 2;
-		unsigned char *grown = realloc(b->at, size);
-
-		if (!grown)
-			return err_set(e, ENOMEM, "certificates");
-		b->at = grown;
-		b->size = size;
-	}
+	if (make_room(b, len, e) < 0)
+		return -e->code;
 	(void) memcpy(b->at + b->len, what, len);
 	b->len += len;
 	return 0;
@@ -71,35 +65,36 @@ static int append_name(struct bytes *b, const char *name, struct err *e)
 	return append(b, name, strlen(name), e);
 }
 
-/* A JKS entry of a trusted certificate: tag 2, alias, time, type, length, DER. */
-static int append_java(struct tls_bundle *b, const mbedtls_x509_crt *crt, struct err *e)
+/* What is in the block, behind b->der; true when it is a certificate. */
+static bool parse_block(
+	const struct tls_bundle *b, const char *block, size_t len, mbedtls_x509_crt *crt)
 {
-	char alias[32];
+	unsigned char *der = b->der.at + b->der.len;
+	AUTO_FREE unsigned char *text = NULL;
+	size_t n;
 
-	(void) snprintf(alias, sizeof alias, "openshell-%u", b->n);
-	if (append_number(&b->java, 2, 4, e) < 0 || append_name(&b->java, alias, e) < 0 ||
-		append_number(&b->java, (uint64_t) time(NULL) * 1000, 8, e) < 0 ||
-		append_name(&b->java, "X.509", e) < 0 ||
-		append_number(&b->java, crt->raw.len, 4, e) < 0)
-		return -e->code;
-	return append(&b->java, crt->raw.p, crt->raw.len, e);
+	if (tls_pem_decode(block, len, der, &n))
+		return mbedtls_x509_crt_parse_der_nocopy(crt, der, n) == 0;
+	text = (unsigned char *) strndup(block, len);
+	return text && mbedtls_x509_crt_parse(crt, text, strlen((char *) text) + 1) == 0 &&
+		crt->raw.len <= tls_pem_room(len);
 }
 
 static int add_block(struct tls_bundle *b, const char *block, size_t len, bool *ret, struct err *e)
 {
-	AUTO_FREE unsigned char *text = (unsigned char *) strndup(block, len);
 	mbedtls_x509_crt crt;
-	int r = 0;
+	int r;
 
-	if (!text)
-		return err_set(e, ENOMEM, "certificates");
+	if ((r = make_room(&b->der, tls_pem_room(len), e)) < 0)
+		return r;
 	mbedtls_x509_crt_init(&crt);
-	*ret = len && mbedtls_x509_crt_parse(&crt, text, strlen((char *) text) + 1) == 0;
-	if (*ret &&
-		((r = append(&b->pem, block, len, e)) < 0 ||
-			(r = append(&b->pem, "\n", 1, e)) < 0 || (r = append_java(b, &crt, e)) < 0))
-		*ret = false;
-	b->n += *ret;
+	*ret = len && parse_block(b, block, len, &crt);
+	if (*ret && (r = append(&b->pem, block, len, e)) == 0 &&
+		(r = append(&b->pem, "\n", 1, e)) == 0) {
+		(void) memmove(b->der.at + b->der.len, crt.raw.p, crt.raw.len);
+		b->der.len += crt.raw.len;
+		b->n++;
+	}
 	mbedtls_x509_crt_free(&crt);
 	return r;
 }
@@ -110,6 +105,9 @@ int tls_bundle_add(struct tls_bundle *b, const char *pem, size_t len, size_t *re
 	const char *at = pem, *block;
 	size_t block_len, added = 0, skipped = 0;
 
+	/* At once what all of it may need, instead of growing and copying. */
+	if (make_room(&b->pem, len, e) < 0 || make_room(&b->der, tls_pem_room(len), e) < 0)
+		return -e->code;
 	while ((block = tls_pem_next(&at, pem + len, &block_len))) {
 		bool good;
 
@@ -129,15 +127,8 @@ int tls_bundle_add(struct tls_bundle *b, const char *pem, size_t len, size_t *re
 
 int tls_bundle_new(struct tls_bundle **ret, struct err *e)
 {
-	static const unsigned char header[JKS_HEADER] = { 0xfe, 0xed, 0xfe, 0xed, 0, 0, 0, 2 };
-	AUTO(tls_bundle_free) struct tls_bundle *b = calloc(1, sizeof *b);
-
-	if (!b)
-		return err_set(e, ENOMEM, "certificates");
-	if (append(&b->java, header, sizeof header, e) < 0)
-		return -e->code;
-	*ret = TAKE_PTR(b);
-	return 0;
+	*ret = calloc(1, sizeof **ret);
+	return *ret ? 0 : err_set(e, ENOMEM, "certificates");
 }
 
 void tls_bundle_free(struct tls_bundle *b)
@@ -145,7 +136,7 @@ void tls_bundle_free(struct tls_bundle *b)
 	if (!b)
 		return;
 	free(b->pem.at);
-	free(b->java.at);
+	free(b->der.at);
 	free(b);
 }
 
@@ -153,6 +144,12 @@ const char *tls_bundle_pem(const struct tls_bundle *b, size_t *ret_len)
 {
 	*ret_len = b->pem.len;
 	return b->pem.at ? (const char *) b->pem.at : "";
+}
+
+const unsigned char *tls_bundle_der(const struct tls_bundle *b, size_t *ret_len)
+{
+	*ret_len = b->der.len;
+	return b->der.at ? b->der.at : (const unsigned char *) "";
 }
 
 /* SHA-1 over the password in UTF-16, a fixed phrase and the store: the format's checksum. */
@@ -179,19 +176,48 @@ static int digest(const unsigned char *store, size_t len, unsigned char ret[SHA1
 	return r;
 }
 
+/* A JKS entry of a trusted certificate: tag 2, alias, time, type, length, DER. */
+static int append_entry(struct bytes *b, uint32_t i, const void *der, size_t len, struct err *e)
+{
+	char alias[32];
+
+	(void) snprintf(alias, sizeof alias, "openshell-%u", i);
+	if (append_number(b, 2, 4, e) < 0 || append_name(b, alias, e) < 0 ||
+		append_number(b, (uint64_t) time(NULL) * 1000, 8, e) < 0 ||
+		append_name(b, "X.509", e) < 0 || append_number(b, len, 4, e) < 0)
+		return -e->code;
+	return append(b, der, len, e);
+}
+
+static int append_store(struct bytes *b, const struct tls_bundle *from, struct err *e)
+{
+	static const unsigned char magic[] = { 0xfe, 0xed, 0xfe, 0xed, 0, 0, 0, 2 };
+	const unsigned char *at = from->der.at, *end = at + from->der.len, *der;
+	size_t len;
+
+	if (append(b, magic, sizeof magic, e) < 0 || append_number(b, from->n, 4, e) < 0)
+		return -e->code;
+	for (uint32_t i = 0; i < from->n && (der = tls_der_next(&at, end, &len)); i++)
+		if (append_entry(b, i, der, len, e) < 0)
+			return -e->code;
+	return 0;
+}
+
 int tls_bundle_java(const struct tls_bundle *b, unsigned char **ret, size_t *ret_len, struct err *e)
 {
-	AUTO_FREE unsigned char *store = malloc(b->java.len + SHA1_LEN);
-	int r;
+	struct bytes store = { NULL, 0, 0 };
+	unsigned char sum[SHA1_LEN];
+	int r = append_store(&store, b, e);
 
-	if (!store)
-		return err_set(e, ENOMEM, "Java key store");
-	(void) memcpy(store, b->java.at, b->java.len);
-	for (int i = 0; i < 4; i++)
-		store[8 + i] = (unsigned char) (b->n >> (24 - 8 * i));
-	if ((r = digest(store, b->java.len, store + b->java.len)) != 0)
-		return tls_err(e, r, "Java key store");
-	*ret_len = b->java.len + SHA1_LEN;
-	*ret = TAKE_PTR(store);
+	if (r == 0 && (r = digest(store.at, store.len, sum)) != 0)
+		r = tls_err(e, r, "Java key store");
+	if (r == 0)
+		r = append(&store, sum, sizeof sum, e);
+	if (r < 0) {
+		free(store.at);
+		return r;
+	}
+	*ret_len = store.len;
+	*ret = store.at;
 	return 0;
 }

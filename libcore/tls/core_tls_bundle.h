@@ -1,5 +1,5 @@
 /* core_tls_bundle.h - certificates gathered from PEM texts, written for the programs of a sandbox:
- * as one PEM bundle, and as a Java key store (JKS).
+ * as one PEM bundle, and as a Java key store (JKS); and for our own client side, in DER.
  *
  * Blocks that are no certificate are skipped and counted.  Whatever stands between blocks is left
  * out.
@@ -21,11 +21,9 @@ int tls_bundle_add(struct tls_bundle *b, const char *pem, size_t len, size_t *re
 	size_t *ret_skipped, struct err *e);
 /* Borrowed until the next add. */
 const char *tls_bundle_pem(const struct tls_bundle *b, size_t *ret_len);
+/* The certificates in DER, one behind the other, as tls_client_new() wants them.  Borrowed likewise. */
+const unsigned char *tls_bundle_der(const struct tls_bundle *b, size_t *ret_len);
 /* malloc'd */
 int tls_bundle_java(
 	const struct tls_bundle *b, unsigned char **ret, size_t *ret_len, struct err *e);
 DEFINE_AUTO(struct tls_bundle, tls_bundle_free)
-
-/* Pure: the next block "-----BEGIN CERTIFICATE-----" to "-----END CERTIFICATE-----" at or behind
- * *at; NULL when there is none.  *ret_len 0: it has no end. */
-const char *tls_pem_next(const char **at, const char *end, size_t *ret_len);

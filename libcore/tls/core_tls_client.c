@@ -6,8 +6,8 @@
 #include <time.h>
 #include <mbedtls/oid.h>
 #include "core_text.h"
-#include "core_tls_bundle.h"
 #include "core_tls_inner.h"
+#include "core_tls_pem.h"
 
 struct kept { /* a session for next time */
 	struct kept *next;
@@ -19,29 +19,44 @@ struct kept { /* a session for next time */
 
 struct tls_client {
 	struct tls_common common; /* first */
-	mbedtls_x509_crt roots;
+	const unsigned char *der; /* borrowed: the roots as they were lent */
+	size_t der_len;
+	mbedtls_x509_crt roots; /* parsed when the first stream is made; its bytes are der's */
+	bool parsed;
 	struct kept *kept; /* most recently used first */
 	size_t n_kept;
 };
 
 /* ---- roots ---- */
 
-/* One PEM block at a time, so that one that can't be read costs only itself. */
-static void add_roots(struct tls_client *c, const char *pem, size_t len, size_t *n, size_t *skipped)
+/* How many there are, or -EINVAL when they are not certificates one behind the other. */
+static int count_roots(const unsigned char *der, size_t len)
 {
-	const char *at = pem, *block;
-	size_t block_len;
+	const unsigned char *at = der, *end = der + len;
+	int n = 0;
 
-	while (*n + *skipped < TLS_ROOTS_MAX &&
-		(block = tls_pem_next(&at, pem + len, &block_len))) {
-		AUTO_FREE unsigned char *text = (unsigned char *) strndup(block, block_len);
+	while (n < TLS_ROOTS_MAX && tls_der_next(&at, end, &len))
+		n++;
+	return n > 0 && at == end ? n : -EINVAL;
+}
 
-		if (text && block_len &&
-			mbedtls_x509_crt_parse(&c->roots, text, strlen((char *) text) + 1) == 0)
-			++*n;
-		else
-			++*skipped;
-	}
+/* One at a time, so that one that can't be read costs only itself.  Most sandboxes never open an
+ * upstream's TLS, and parsed roots take three times the memory of their bytes. */
+static int parse_roots(struct tls_client *c, struct err *e)
+{
+	const unsigned char *at = c->der, *end = at + c->der_len, *crt;
+	size_t len, n = 0;
+
+	if (c->parsed)
+		return 0;
+	while ((crt = tls_der_next(&at, end, &len)))
+		n += mbedtls_x509_crt_parse_der_nocopy(&c->roots, crt, len) == 0;
+	if (n == 0)
+		return err_set(e, EINVAL,
+			"no trusted certificate could be read, so no upstream could be verified; "
+			"install ca-certificates");
+	c->parsed = true;
+	return 0;
 }
 
 /* ---- verification ---- */
@@ -180,11 +195,9 @@ static int offer(struct tls_stream *t)
 
 /* ---- life ---- */
 
-int tls_client_new(
-	const void *roots, size_t len, struct tls_client **ret, size_t *ret_skipped, struct err *e)
+int tls_client_new(const void *roots, size_t len, struct tls_client **ret, struct err *e)
 {
 	AUTO(tls_client_free) struct tls_client *c = calloc(1, sizeof *c);
-	size_t n = 0, skipped = 0;
 
 	if (!c)
 		return err_set(e, ENOMEM, "TLS client side");
@@ -194,18 +207,15 @@ int tls_client_new(
 	if (len > TLS_ROOTS_BYTES_MAX)
 		return err_set(
 			e, EFBIG, "trusted certificates: more than %d bytes", TLS_ROOTS_BYTES_MAX);
-	add_roots(c, roots, len, &n, &skipped);
-	if (n == 0)
-		return err_set(e, EINVAL,
-			"no trusted certificate could be read, so no upstream could be verified; "
-			"install ca-certificates");
+	if (count_roots(roots, len) < 0)
+		return err_set(e, EINVAL, "the trusted certificates are malformed");
+	c->der = roots;
+	c->der_len = len;
 	mbedtls_ssl_conf_ca_chain(&c->common.conf, &c->roots, NULL);
 	mbedtls_ssl_conf_authmode(&c->common.conf, MBEDTLS_SSL_VERIFY_REQUIRED);
 	mbedtls_ssl_conf_session_tickets(&c->common.conf, MBEDTLS_SSL_SESSION_TICKETS_ENABLED);
 	mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
 		&c->common.conf, MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
-	if (ret_skipped)
-		*ret_skipped = skipped;
 	*ret = TAKE_PTR(c);
 	return 0;
 }
@@ -228,7 +238,7 @@ int tls_client_stream(struct tls_client *c, int fd, const char *host, uint16_t p
 	unsigned char address[16];
 	int r;
 
-	if (tls_stream_new(&c->common, fd, host, &t, e) < 0)
+	if (parse_roots(c, e) < 0 || tls_stream_new(&c->common, fd, host, &t, e) < 0)
 		return -e->code;
 	t->client = c;
 	t->port = port;

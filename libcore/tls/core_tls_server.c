@@ -15,7 +15,8 @@
 struct tls_server {
 	struct tls_common common; /* first */
 	const struct tls_authority *authority;
-	mbedtls_pk_context key; /* of every minted certificate */
+	mbedtls_pk_context key; /* of every minted certificate; made with the first */
+	bool equipped;		/* key and tickets are there */
 	struct tls_cert *certs;
 	size_t n_certs;
 	uint64_t clock;	  /* for the least recently used */
@@ -26,6 +27,8 @@ struct tls_server {
 	const char
 		*host; /* of the stream whose call runs: mbedTLS's ticket functions don't know it */
 };
+
+static int equip(struct tls_server *s, struct err *e);
 
 /* ---- certificates ---- */
 
@@ -93,7 +96,7 @@ static int get_cert(struct tls_server *s, const char *host, struct tls_cert **re
 				"certificates for more than %d new hosts were asked for at once; "
 				"wait a second",
 				TLS_MINT_BURST);
-		if (tls_mint(s->authority, &s->key, host, &c, e) < 0)
+		if (equip(s, e) < 0 || tls_mint(s->authority, &s->key, host, &c, e) < 0)
 			return -e->code;
 		if (s->n_certs == TLS_CERTIFICATES_MAX)
 			drop_oldest(s);
@@ -196,6 +199,22 @@ static int setup_tickets(struct tls_server *s, struct err *e)
 	return 0;
 }
 
+/* What the first stream needs, and a sandbox that ends no TLS need not make: 1 ms and, with
+ * libipsec-mb, which the ticket key is the first to use, 1 MB. */
+static int equip(struct tls_server *s, struct err *e)
+{
+	if (s->equipped)
+		return 0;
+	if (tls_key_new(&s->key, e) < 0 || setup_tickets(s, e) < 0) {
+		mbedtls_pk_free(&s->key); /* and initialised anew, for the next try */
+		mbedtls_ssl_ticket_free(&s->tickets);
+		mbedtls_ssl_ticket_init(&s->tickets);
+		return -e->code;
+	}
+	s->equipped = true;
+	return 0;
+}
+
 /* ---- life ---- */
 
 int tls_server_new(const struct tls_authority *authority, struct tls_server **ret, struct err *e)
@@ -209,8 +228,7 @@ int tls_server_new(const struct tls_authority *authority, struct tls_server **re
 	s->mint_ms = now_ms();
 	mbedtls_pk_init(&s->key);
 	mbedtls_ssl_ticket_init(&s->tickets);
-	if (tls_common_init(&s->common, true, e) < 0 || tls_key_new(&s->key, e) < 0 ||
-		setup_tickets(s, e) < 0)
+	if (tls_common_init(&s->common, true, e) < 0)
 		return -e->code;
 	mbedtls_ssl_conf_cert_cb(&s->common.conf, choose);
 	mbedtls_ssl_conf_authmode(&s->common.conf, MBEDTLS_SSL_VERIFY_NONE);

@@ -132,12 +132,12 @@ static void memory(void)
 static void renew(bool tls12)
 {
 	struct err e = { 0 };
-	const char *pem = tls_authority_pem(authority);
+	const mbedtls_x509_buf *der = &authority->crt.raw;
 
 	tls_server_free(server);
 	tls_client_free(client);
 	if (tls_server_new(authority, &server, &e) < 0 ||
-		tls_client_new(pem, strlen(pem), &client, NULL, &e) < 0)
+		tls_client_new(der->p, der->len, &client, &e) < 0)
 		die("setup", &e);
 	if (tls12)
 		mbedtls_ssl_conf_max_tls_version(

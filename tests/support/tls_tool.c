@@ -232,19 +232,25 @@ static void get_one(struct tls_client *c, const char *host, uint16_t port)
 static int get(const char *roots, const char *host, uint16_t port, int n)
 {
 	int fd = open(roots, O_RDONLY | O_CLOEXEC);
+	const unsigned char *der;
+	struct tls_bundle *b;
 	struct tls_client *c;
 	struct err e = { 0 };
 	size_t len;
 	char *pem;
 
 	if (fd < 0 || fd_read_all(fd, ROOTS_MAX, &pem, &len, &e) < 0 ||
-		tls_client_new(pem, len, &c, NULL, &e) < 0)
+		tls_bundle_new(&b, &e) < 0 || tls_bundle_add(b, pem, len, NULL, NULL, &e) < 0)
 		die(roots, &e);
 	(void) close(fd);
 	free(pem);
+	der = tls_bundle_der(b, &len);
+	if (tls_client_new(der, len, &c, &e) < 0)
+		die(roots, &e);
 	while (n-- > 0)
 		get_one(c, host, port);
 	tls_client_free(c);
+	tls_bundle_free(b);
 	return 0;
 }
 

@@ -63,7 +63,7 @@ int mbedtls_gcm_setkey(mbedtls_gcm_context *c, mbedtls_cipher_id_t cipher, const
 		return need_portable(c, cipher);
 	c->ops = used;
 	c->fast = used->key_new(key, bits);
-	return c->fast ? 0 : MBEDTLS_ERR_CIPHER_ALLOC_FAILED;
+	return c->fast ? 0 : need_portable(c, cipher);
 }
 
 static int crypt_fast(mbedtls_gcm_context *c, int mode, const struct tls_gcm_message *m)

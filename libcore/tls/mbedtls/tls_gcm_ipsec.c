@@ -8,11 +8,30 @@
 
 static IMB_MGR *manager;
 
+static bool make_manager(void)
+{
+	IMB_ARCH arch;
+
+	if (manager)
+		return true;
+	manager = alloc_mb_mgr(0);
+	if (!manager)
+		return false;
+	init_mb_mgr_auto(manager, &arch);
+	if (arch != IMB_ARCH_NONE && arch != IMB_ARCH_NOAESNI && imb_get_errno(manager) == 0)
+		return true;
+	free_mb_mgr(manager);
+	manager = NULL;
+	return false;
+}
+
 static void *key_new(const unsigned char *key, unsigned bits)
 {
-	struct gcm_key_data *k =
-		aligned_alloc(KEY_ALIGN, (sizeof *k + KEY_ALIGN - 1) & ~(size_t) (KEY_ALIGN - 1));
+	struct gcm_key_data *k;
 
+	if (!make_manager())
+		return NULL;
+	k = aligned_alloc(KEY_ALIGN, (sizeof *k + KEY_ALIGN - 1) & ~(size_t) (KEY_ALIGN - 1));
 	if (!k)
 		return NULL;
 	if (bits == 128)
@@ -62,24 +81,8 @@ static void decrypt(void *key, unsigned bits, const struct tls_gcm_message *m)
 
 static const struct tls_gcm_ops ops = { key_new, key_free, encrypt, decrypt };
 
+/* Without AES-NI it would emulate it; mbedTLS's own code is faster then. */
 const struct tls_gcm_ops *tls_gcm_ipsec(void)
 {
-	const uint64_t needs = IMB_FEATURE_AESNI | IMB_FEATURE_PCLMULQDQ;
-	IMB_ARCH arch;
-
-	if (manager)
-		return &ops;
-	manager = alloc_mb_mgr(0);
-	if (!manager)
-		return NULL;
-	/* Without AES-NI it would emulate it; mbedTLS's own code is faster then. */
-	if ((manager->features & needs) == needs) {
-		init_mb_mgr_auto(manager, &arch);
-		if (arch != IMB_ARCH_NONE && arch != IMB_ARCH_NOAESNI &&
-			imb_get_errno(manager) == 0)
-			return &ops;
-	}
-	free_mb_mgr(manager);
-	manager = NULL;
-	return NULL;
+	return __builtin_cpu_supports("aes") && __builtin_cpu_supports("pclmul") ? &ops : NULL;
 }

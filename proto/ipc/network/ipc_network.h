@@ -20,7 +20,8 @@ enum net_state {
  * NET_CREDENTIALS carries NetCredentials (sealed memfd), all of them, before NET_ENTRYPOINT and at each change.
  * NET_HOSTS carries the text of the workload's /etc/hosts (sealed memfd).
  * NET_AUTHORITY carries the sandbox's certificate authority: its key as sealed memfd (SEC 1 DER).
- * NET_ROOTS carries the certificates that upstreams are verified with (sealed memfd, PEM).
+ * NET_ROOTS carries the certificates that upstreams are verified with (sealed memfd; DER, one
+ * behind the other).
  * Without both, TLS is not terminated, and such tunnels are refused.
  * NET_ENTRYPOINT says that the workload exists (held): resolve the binaries that the policy names
  * through the identity channel, open the gate, answer NET_READY.  A later one changes the pid. */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "core_tls.h"
 #include "core_tls_authority.h"
+#include "core_tls_bundle.h"
 #include "core_tls_inner.h"
 #include "test.h"
 
@@ -13,11 +14,27 @@ struct pair {
 	struct tls_authority *authority;
 	struct tls_server *server;
 	struct tls_client *client;
-	int fds[2]; /* server's, client's */
+	struct tls_bundle *roots; /* the client's */
+	int fds[2];		  /* server's, client's */
 	struct tls_stream *s, *c;
 	struct err s_err, c_err;
 	enum tls_step s_step, c_step;
 };
+
+/* A client (in place of the one before) that trusts what is in pem. */
+static inline void pair_trust(struct pair *p, const char *pem)
+{
+	const unsigned char *der;
+	struct err e = { 0 };
+	size_t len;
+
+	tls_client_free(p->client);
+	tls_bundle_free(p->roots);
+	ASSERT_OK(tls_bundle_new(&p->roots, &e));
+	ASSERT_OK(tls_bundle_add(p->roots, pem, strlen(pem), NULL, NULL, &e));
+	der = tls_bundle_der(p->roots, &len);
+	ASSERT_OK(tls_client_new(der, len, &p->client, &e));
+}
 
 static inline void pair_begin(struct pair *p)
 {
@@ -27,8 +44,7 @@ static inline void pair_begin(struct pair *p)
 	ASSERT_OK(tls_setup(&e));
 	ASSERT_OK(tls_authority_new(&p->authority, &e));
 	ASSERT_OK(tls_server_new(p->authority, &p->server, &e));
-	ASSERT_OK(tls_client_new(tls_authority_pem(p->authority),
-		strlen(tls_authority_pem(p->authority)), &p->client, NULL, &e));
+	pair_trust(p, tls_authority_pem(p->authority));
 }
 
 /* A new connection; the client believes that it talks to client_host. */
@@ -92,6 +108,7 @@ static inline void pair_end(struct pair *p)
 	pair_close(p);
 	tls_server_free(p->server);
 	tls_client_free(p->client);
+	tls_bundle_free(p->roots);
 	tls_authority_free(p->authority);
 }
 
