@@ -18,6 +18,9 @@ struct net_stream {
 	void *owner;
 };
 
+/* What the errno of a read or write does not tell is told by tls_reason(). */
+static struct err unread;
+
 /* Most sockets are never full: told of room as well, each would be reported twice as often. */
 static int await_room(struct net_stream *s)
 {
@@ -119,10 +122,18 @@ const struct tls_stream *net_stream_tls(const struct net_stream *s)
 	return s->tls;
 }
 
-static ssize_t read_tls(struct net_stream *s, void *buf, size_t len)
+static int read_again(struct net_stream *s)
 {
 	struct err e = { 0 };
-	ssize_t n = tls_read(s->tls, buf, len, &e);
+
+	if (!s->again && loop_timer_new(s->loop, on_again, s, &s->again, &e) < 0)
+		return -ENOMEM;
+	return loop_timer_start(s->again, 0);
+}
+
+static ssize_t read_tls(struct net_stream *s, void *buf, size_t len)
+{
+	ssize_t n = tls_read(s->tls, buf, len, &unread);
 
 	/* Reading may answer: an alert, a new key. */
 	if (tls_unsent(s->tls) && await_room(s) < 0)
@@ -131,11 +142,8 @@ static ssize_t read_tls(struct net_stream *s, void *buf, size_t len)
 		return n;
 	s->readable = tls_has_input(s->tls);
 	/* It stopped to let others have a turn. */
-	if (s->readable) {
-		if (!s->again && loop_timer_new(s->loop, on_again, s, &s->again, &e) < 0)
-			return -ENOMEM;
-		(void) loop_timer_start(s->again, 0);
-	}
+	if (s->readable && read_again(s) < 0)
+		return -ENOMEM;
 	return n;
 }
 
@@ -156,12 +164,11 @@ ssize_t net_stream_read(struct net_stream *s, void *buf, size_t len)
 
 ssize_t net_stream_write(struct net_stream *s, const void *buf, size_t len)
 {
-	struct err e = { 0 };
 	ssize_t n;
 	bool full;
 
 	if (s->tls) {
-		n = tls_write(s->tls, buf, len, &e);
+		n = tls_write(s->tls, buf, len, &unread);
 		full = n == -EAGAIN || tls_unsent(s->tls) > 0;
 	} else {
 		n = send(s->fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
