@@ -20,26 +20,30 @@
 static void on_client(void *owner);
 static void on_tick(void *owner);
 
-static void arm_tick(struct net_leaf *n, uint64_t at_ms)
+static void start_tick(struct net_leaf *n, uint64_t now, uint64_t at_ms)
 {
-	uint64_t now = loop_now_ms(n->loop);
-	uint64_t earliest = now + NET_TICK_MS;
 	struct err e = { 0 };
 
-	if (at_ms < earliest)
-		at_ms = earliest;
-	if (n->tick_at_ms && n->tick_at_ms <= at_ms)
-		return;
 	if (!n->tick && loop_timer_new(n->loop, on_tick, n, &n->tick, &e) < 0)
 		return;
 	n->tick_at_ms = at_ms;
 	(void) loop_timer_start(n->tick, at_ms - now);
 }
 
+static void arm_tick(struct net_leaf *n, uint64_t now, uint64_t at_ms)
+{
+	if (at_ms < now + NET_TICK_MS)
+		at_ms = now + NET_TICK_MS;
+	if (!n->tick_at_ms || n->tick_at_ms > at_ms)
+		start_tick(n, now, at_ms);
+}
+
 void net_client_deadline(struct net_client *c, uint64_t after_ms)
 {
-	c->deadline_ms = loop_now_ms(c->leaf->loop) + after_ms;
-	arm_tick(c->leaf, c->deadline_ms);
+	uint64_t now = loop_now_ms(c->leaf->loop);
+
+	c->deadline_ms = now + after_ms;
+	arm_tick(c->leaf, now, c->deadline_ms);
 }
 
 static void too_late(struct net_client *c)
@@ -119,7 +123,7 @@ static void on_tick(void *owner)
 		if (!next || c->deadline_ms < next)
 			next = c->deadline_ms;
 	if (next)
-		arm_tick(n, next);
+		arm_tick(n, now, next);
 }
 
 static void link_client(struct net_client *c)

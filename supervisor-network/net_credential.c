@@ -301,17 +301,20 @@ static bool is_satisfied(
 	return there;
 }
 
-static bool is_required(struct net_leaf *n, const struct net_credential_where *at)
+static bool is_required_there(struct net_leaf *n, const struct net_credential_where *at)
 {
 	char path[NET_PATH_MAX + 1];
 	struct net_credential_refusal why;
 	struct credential_use u;
 
-	if (!net_credential_covers(n, at->host, at->port))
-		return false;
 	/* A path that can't be compared is refused where a credential belongs to the host at all. */
 	return place(n, at, path, sizeof path, &u, &why) < 0 ||
 		credential_store_requires(store_of(n), &u.at);
+}
+
+static bool is_required(struct net_leaf *n, const struct net_credential_where *at)
+{
+	return net_credential_covers(n, at->host, at->port) && is_required_there(n, at);
 }
 
 /* Ready to write; *inj is made when it is NULL. */

@@ -1,17 +1,6 @@
 #include "net_http_head.h"
 #include <errno.h>
 #include <string.h>
-#include "core_text.h"
-
-bool net_slice_is(struct net_slice s, const char *text)
-{
-	return s.len == strlen(text) && memcmp(s.at, text, s.len) == 0;
-}
-
-bool net_slice_ieq(struct net_slice s, const char *text)
-{
-	return text_ieq(s.at, s.len, text, strlen(text));
-}
 
 size_t net_head_end(const char *buf, size_t len)
 {
@@ -22,8 +11,26 @@ size_t net_head_end(const char *buf, size_t len)
 
 static bool is_token_byte(unsigned char c)
 {
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-		(c && strchr("!#$%&'*+-.^_`|~", c));
+	static const bool is_one[256] = { ['0' ... '9'] = true,
+		['A' ... 'Z'] = true,
+		['a' ... 'z'] = true,
+		['!'] = true,
+		['#'] = true,
+		['$'] = true,
+		['%'] = true,
+		['&'] = true,
+		['\''] = true,
+		['*'] = true,
+		['+'] = true,
+		['-'] = true,
+		['.'] = true,
+		['^'] = true,
+		['_'] = true,
+		['`'] = true,
+		['|'] = true,
+		['~'] = true };
+
+	return is_one[c];
 }
 
 static bool is_token(struct net_slice s)

@@ -7,13 +7,17 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 #include "core_err.h"
+#include "core_text.h"
 #include "net_limits.h"
 
 struct net_slice {
 	const char *at;
 	size_t len;
 };
+
+#define NET_SLICE(literal) { literal, sizeof(literal) - 1 }
 
 struct net_field {
 	struct net_slice name, value; /* value without surrounding blanks */
@@ -37,8 +41,28 @@ int net_head_response(const char *buf, size_t len, struct net_head *ret, struct 
 /* Field lines alone, the final empty line included: the trailers of a body. */
 int net_head_trailers(const char *buf, size_t len, struct net_head *ret, struct err *e);
 
-bool net_slice_is(struct net_slice s, const char *text);  /* exact */
-bool net_slice_ieq(struct net_slice s, const char *text); /* ASCII case ignored */
+/* Inline: the compiler knows the length of most texts, and most differ in it. */
+static inline bool net_slice_is(struct net_slice s, const char *text) /* exact */
+{
+	return s.len == strlen(text) && memcmp(s.at, text, s.len) == 0;
+}
+
+static inline bool net_slice_ieq(struct net_slice s, const char *text) /* ASCII case ignored */
+{
+	size_t len = strlen(text);
+
+	return s.len == len && text_ieq(s.at, len, text, len);
+}
+
+/* Is it one of these?  ASCII case ignored. */
+static inline bool net_slice_is_one(struct net_slice s, const struct net_slice *of, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (s.len == of[i].len && text_ieq(s.at, s.len, of[i].at, s.len))
+			return true;
+	return false;
+}
+
 /* The only field of that name; NULL when there is none, and *ret_n how many there are. */
 const struct net_field *net_head_field(const struct net_head *h, const char *name, size_t *ret_n);
 /* Is token one of the comma-separated tokens of all fields of that name? */

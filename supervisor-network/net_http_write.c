@@ -1,16 +1,16 @@
 #include "net_http_write.h"
 #include <string.h>
 
-static const char *const hop_by_hop[] = { "connection", "keep-alive", "proxy-connection",
-	"proxy-authorization", "proxy-authenticate", "proxy-authentication-info", "te", "upgrade",
-	"transfer-encoding", "content-length", "http2-settings" };
+static const struct net_slice hop_by_hop[] = { NET_SLICE("connection"), NET_SLICE("keep-alive"),
+	NET_SLICE("proxy-connection"), NET_SLICE("proxy-authorization"),
+	NET_SLICE("proxy-authenticate"), NET_SLICE("proxy-authentication-info"), NET_SLICE("te"),
+	NET_SLICE("upgrade"), NET_SLICE("transfer-encoding"), NET_SLICE("content-length"),
+	NET_SLICE("http2-settings") };
 
 static bool stays_here(const struct net_head *h, const struct net_field *f)
 {
-	for (size_t i = 0; i < sizeof hop_by_hop / sizeof *hop_by_hop; i++)
-		if (net_slice_ieq(f->name, hop_by_hop[i]))
-			return true;
-	return net_head_nominates(h, f->name);
+	return net_slice_is_one(f->name, hop_by_hop, sizeof hop_by_hop / sizeof *hop_by_hop) ||
+		net_head_nominates(h, f->name);
 }
 
 /* An encoded response can't be looked through, nor can a secret that two parts share. */
@@ -30,19 +30,26 @@ static void add_field(struct text *t, const struct net_field *f)
 
 static void add_framing(struct text *t, const struct net_body *body)
 {
-	if (body->framing == NET_BODY_CHUNKED)
+	if (body->framing == NET_BODY_CHUNKED) {
 		text_add(t, "Transfer-Encoding: chunked\r\n");
-	else if (body->framing == NET_BODY_LENGTH)
-		text_addf(t, "Content-Length: %llu\r\n", (unsigned long long) body->length);
+	} else if (body->framing == NET_BODY_LENGTH) {
+		text_add(t, "Content-Length: ");
+		text_add_u64(t, body->length);
+		text_add(t, "\r\n");
+	}
 }
 
 static void add_authority(struct text *t, const struct net_target *to, uint16_t default_port)
 {
 	bool v6 = strchr(to->host, ':') != NULL;
 
-	text_addf(t, "Host: %s%s%s", v6 ? "[" : "", to->host, v6 ? "]" : "");
-	if (to->port != default_port)
-		text_addf(t, ":%u", to->port);
+	text_add(t, v6 ? "Host: [" : "Host: ");
+	text_add(t, to->host);
+	text_add(t, v6 ? "]" : "");
+	if (to->port != default_port) {
+		text_add(t, ":");
+		text_add_u64(t, to->port);
+	}
 	text_add(t, "\r\n");
 }
 
@@ -56,7 +63,7 @@ static void add_request_line(struct text *t, const struct net_write_request *w)
 		text_add_n(t, w->to->query.at, w->to->query.len);
 	}
 	/* A client of the older version may not understand an answer of the newer one. */
-	text_addf(t, " HTTP/1.%d\r\n", w->head->minor);
+	text_add(t, w->head->minor ? " HTTP/1.1\r\n" : " HTTP/1.0\r\n");
 }
 
 static void add_connection(struct text *t, bool upgrade, bool close_after)
@@ -110,7 +117,9 @@ void net_write_response(const struct net_write_response *w, struct text *t)
 {
 	const struct net_head *h = w->head;
 
-	text_addf(t, "HTTP/1.1 %03u ", h->status);
+	text_add(t, "HTTP/1.1 ");
+	text_add_u64(t, h->status); /* three digits */
+	text_add(t, " ");
 	text_add_n(t, h->reason.at, h->reason.len);
 	text_add(t, "\r\n");
 	for (size_t i = 0; i < h->n_fields; i++)

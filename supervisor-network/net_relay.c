@@ -621,10 +621,11 @@ static void finish(struct net_client *c)
 
 static void pump(struct net_client *c)
 {
+	static struct err e; /* large, for every call; one loop, not kept between calls */
 	struct net_exchange *x = c->exchange;
-	struct err e = { 0 };
 	int up = 1, down = 1;
 
+	e.code = 0;
 	for (unsigned turn = 0; up > 0 || down > 0; turn++) {
 		if (turn == NET_RELAY_TURNS) {
 			net_client_again(c); /* others have their turn */

@@ -12,10 +12,23 @@ struct net_stream {
 	struct tls_stream *tls;
 	struct loop_timer *again; /* decrypted bytes wait although the socket is silent */
 	bool readable;		  /* until a read says -EAGAIN; then until the next event */
+	bool watches_room;	  /* the socket was full once */
 	bool ending;		  /* shut down once TLS has sent what it took */
 	loop_fn fn;
 	void *owner;
 };
+
+/* What the errno of a read or write does not tell is told by tls_reason(). */
+static struct err unread;
+
+/* Most sockets are never full: told of room as well, each would be reported twice as often. */
+static int await_room(struct net_stream *s)
+{
+	if (s->watches_room || !s->io)
+		return 0;
+	s->watches_room = true;
+	return loop_io_watch(s->io, LOOP_READ | LOOP_WRITE | LOOP_EDGE);
+}
 
 /* What TLS took goes on its way; the end behind it. */
 static int flush(struct net_stream *s)
@@ -59,7 +72,7 @@ int net_stream_new(struct loop *l, int take_fd, loop_fn fn, void *owner, struct 
 		free(s);
 		return -e->code;
 	}
-	if (loop_io_watch(s->io, LOOP_READ | LOOP_WRITE | LOOP_EDGE) < 0) {
+	if (loop_io_watch(s->io, LOOP_READ | LOOP_EDGE) < 0) {
 		loop_io_free(s->io);
 		free(s);
 		return err_set(e, EIO, "watch a connection");
@@ -96,7 +109,12 @@ int net_stream_use_tls(struct net_stream *s, struct tls_client *with, const char
 
 enum tls_step net_stream_handshake(struct net_stream *s, struct err *e)
 {
-	return tls_handshake(s->tls, e);
+	enum tls_step step = tls_handshake(s->tls, e);
+
+	if (step == TLS_FAILED || !tls_unsent(s->tls) || await_room(s) == 0)
+		return step;
+	(void) err_set(e, EIO, "watch a connection");
+	return TLS_FAILED;
 }
 
 const struct tls_stream *net_stream_tls(const struct net_stream *s)
@@ -104,20 +122,28 @@ const struct tls_stream *net_stream_tls(const struct net_stream *s)
 	return s->tls;
 }
 
-static ssize_t read_tls(struct net_stream *s, void *buf, size_t len)
+static int read_again(struct net_stream *s)
 {
 	struct err e = { 0 };
-	ssize_t n = tls_read(s->tls, buf, len, &e);
 
+	if (!s->again && loop_timer_new(s->loop, on_again, s, &s->again, &e) < 0)
+		return -ENOMEM;
+	return loop_timer_start(s->again, 0);
+}
+
+static ssize_t read_tls(struct net_stream *s, void *buf, size_t len)
+{
+	ssize_t n = tls_read(s->tls, buf, len, &unread);
+
+	/* Reading may answer: an alert, a new key. */
+	if (tls_unsent(s->tls) && await_room(s) < 0)
+		return -EIO;
 	if (n != -EAGAIN)
 		return n;
 	s->readable = tls_has_input(s->tls);
 	/* It stopped to let others have a turn. */
-	if (s->readable) {
-		if (!s->again && loop_timer_new(s->loop, on_again, s, &s->again, &e) < 0)
-			return -ENOMEM;
-		(void) loop_timer_start(s->again, 0);
-	}
+	if (s->readable && read_again(s) < 0)
+		return -ENOMEM;
 	return n;
 }
 
@@ -138,13 +164,18 @@ ssize_t net_stream_read(struct net_stream *s, void *buf, size_t len)
 
 ssize_t net_stream_write(struct net_stream *s, const void *buf, size_t len)
 {
-	struct err e = { 0 };
 	ssize_t n;
+	bool full;
 
-	if (s->tls)
-		return tls_write(s->tls, buf, len, &e);
-	n = send(s->fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-	return n < 0 ? -errno : n;
+	if (s->tls) {
+		n = tls_write(s->tls, buf, len, &unread);
+		full = n == -EAGAIN || tls_unsent(s->tls) > 0;
+	} else {
+		n = send(s->fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		n = n < 0 ? -errno : n;
+		full = n == -EAGAIN || (n >= 0 && (size_t) n < len);
+	}
+	return full && await_room(s) < 0 ? -EIO : n;
 }
 
 bool net_stream_is_sent(const struct net_stream *s)
@@ -163,6 +194,8 @@ void net_stream_end(struct net_stream *s)
 	s->ending = true;
 	if (tls_close(s->tls, &e) == 0)
 		(void) shutdown(s->fd, SHUT_WR);
+	else if (tls_unsent(s->tls))
+		(void) await_room(s); /* without it, the deadline ends the connection */
 }
 
 int net_stream_drop_input(struct net_stream *s)

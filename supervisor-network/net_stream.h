@@ -1,7 +1,8 @@
 /* net_stream.h - a byte stream over a connected socket that never blocks, plain or TLS.
  *
  * Owns its descriptor.  Edge-triggered: fn is called when the socket became
- * readable or writable, and its owner reads and writes until -EAGAIN.  fn may
+ * readable, or writable after a write that it could not take whole, and its owner
+ * reads and writes until -EAGAIN.  fn may
  * free the stream.  A stream begins plain and can become one end of TLS; what
  * net_stream_write() took then may still wait here for the socket.
  */

@@ -49,6 +49,7 @@ struct tls_stream {
 	size_t turn, want; /* bytes received in this call; how many the next recv(2) asks for */
 	size_t handshake_bytes;
 	bool starved, more; /* the socket had nothing; the turn was over */
+	bool drained;	    /* the last recv(2) of this call brought less than it could */
 	bool eof, ended, done, closed, resumed, saw_certificate, offered_session;
 	bool client_cert_wanted, name_differs, no_cert;
 	int64_t session_until_s; /* of the session that was offered */

@@ -46,6 +46,7 @@ static int on_recv(void *stream, unsigned char *buf, size_t len)
 			return MBEDTLS_ERR_NET_RECV_FAILED;
 		}
 		t->eof = n == 0;
+		t->drained = (size_t) n < t->want;
 		c->in_at = 0;
 		c->in_len = (size_t) n;
 		t->turn += (size_t) n;
@@ -146,7 +147,7 @@ static void enter(struct tls_stream *t, size_t want)
 
 	c->in_at = c->in_len = c->out_len = 0;
 	t->turn = 0;
-	t->starved = t->more = false;
+	t->starved = t->more = t->drained = false;
 	want += WANT_MORE;
 	t->want = want < WANT_MIN ? WANT_MIN : want > TLS_IN_MAX ? TLS_IN_MAX : want;
 	if (t->server)
@@ -316,6 +317,10 @@ ssize_t tls_read(struct tls_stream *t, void *buf, size_t size, struct err *e)
 		if (r <= 0)
 			break;
 		got += (size_t) r;
+		/* The socket gave less than was asked for: there is hardly more.  Whether it has
+		 * ended is for the next call to find out. */
+		if (t->drained && !t->stash && t->common->in_at == t->common->in_len)
+			break;
 	}
 	sent = leave(t);
 	if (!got && sent < 0 && (r >= 0 || r == MBEDTLS_ERR_SSL_WANT_READ))
