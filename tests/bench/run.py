@@ -202,12 +202,13 @@ ConnectPort {PORT}
         return process
 
     @staticmethod
-    def family(pid):
+    def family(pid, program='openshell-supervisor'):
+        """Pids of the process and what descends from it, as far as their executable's name begins so."""
         found, todo = [], [pid]
         while todo:
             p = todo.pop()
             try:
-                if os.path.basename(os.readlink(f'/proc/{p}/exe')).startswith('openshell-supervisor'):
+                if os.path.basename(os.readlink(f'/proc/{p}/exe')).startswith(program):
                     found.append(p)
                 for t in os.listdir(f'/proc/{p}/task'):
                     todo += [int(c) for c in open(f'/proc/{p}/task/{t}/children').read().split()]
