@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""intercept.py [--build DIR] [--rounds N] [--seconds S] [--only WORD] - what interception costs.
+"""intercept.py [--build DIR] [--rounds N] [--seconds S] [--only WORD] [--who WORD] - what interception costs.
 
 An nginx origin with certificates of its own authority, one load generator (pxload), our supervisor, and
 the programs of intercept_peers.py, on the loopback of a network namespace that this script makes.  The
@@ -133,7 +133,7 @@ etag off; }} }}''')
         for peer in made:
             self.start(peer.name, peer.argv, peer.port)
         self.peer = {peer.name: peer for peer in made}
-        self.names_in_turn = [DIRECT, OURS, *self.peer]
+        self.names_in_turn = [who for who in (DIRECT, OURS, *self.peer) if self.options.who in who]
 
     # ---- load ----
 
@@ -271,6 +271,7 @@ def main():
     arguments.add_argument('--rounds', type=int, default=3)
     arguments.add_argument('--seconds', type=float, default=3)
     arguments.add_argument('--only', default='', help='cases whose name has this word; "memory" alone for the idle connections')
+    arguments.add_argument('--who', default='', help='only those whose name has this word; for looking into one, as tables need "direct"')
     options = arguments.parse_args()
     if os.environ.get('INTERCEPT_INSIDE') != '1':
         os.environ['INTERCEPT_INSIDE'] = '1'
@@ -283,7 +284,8 @@ def main():
         bench.up()
         memory = bench.memory() if options.only in ('', 'memory') else {}
         results = bench.traffic()
-        print(report(results, memory))
+        if not options.who:
+            print(report(results, memory))
     finally:
         bench.close()
     return 0
