@@ -109,7 +109,7 @@ class Bench:
 user root; worker_processes 1; pid {d}/nginx.pid; error_log {d}/nginx.err crit; daemon off;
 events {{ worker_connections 9000; multi_accept on; }}
 http {{ access_log off; sendfile on; tcp_nodelay on; keepalive_timeout 600s; keepalive_requests 1000000000;
-ssl_session_cache shared:S:10m;
+ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:S:10m;
 server {{ listen {ORIGIN}:443 ssl backlog=4096; ssl_certificate {d}/origin.pem; ssl_certificate_key {d}/origin.key; root {d}/www;
 etag off; }} }}''')
         self.start('nginx', ['nginx', '-c', str(d / 'nginx.conf')], 443)
