@@ -16,7 +16,7 @@ test="clang clang-tidy clang-format llvm libclang-rt-14-dev valgrind universal-c
 nodejs npm golang-go default-jdk-headless git procps strace gdb netcat-openbsd python3-jsonschema python3-yaml
 passwd mandoc openssl gnutls-bin nginx-light python3-requests python3-aiohttp
 openssh-client openssh-sftp-server rsync tmux vim less"
-bench="squid-openssl tinyproxy nginx-light bubblewrap make"
+bench="squid-openssl tinyproxy nginx-light bubblewrap make sslsplit mitmproxy strace"
 
 list=
 for group in "${@:-build}"; do

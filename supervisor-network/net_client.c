@@ -15,8 +15,6 @@
 #include "net_relay.h"
 #include "net_report.h"
 
-#define IN_SIZE (NET_TUNNEL_HEAD_MAX + NET_BUFFER)
-
 static void on_client(void *owner);
 static void on_tick(void *owner);
 
@@ -150,10 +148,9 @@ int net_client_new(
 	c->question = *ends;
 	c->who.caller = (struct identity_caller){ .exe = "", .sha256 = "", .reason = "" };
 	link_client(c);
-	c->in = malloc(IN_SIZE);
 	c->head = calloc(1, sizeof *c->head);
 	c->decision = malloc(sizeof *c->decision);
-	if (!c->in || !c->head || !c->decision)
+	if (!c->head || !c->decision)
 		r = err_set(e, ENOMEM, "client");
 	else
 		r = net_stream_new(n->loop, TAKE_FD(fd), on_client, c, &c->stream, e);
@@ -196,7 +193,7 @@ void net_client_free(struct net_client *c)
 	net_stream_free(c->stream);
 	loop_timer_free(c->again);
 	free(c->canonical);
-	free(c->in);
+	net_client_buffer_spare(c);
 	free(c->head);
 	free(c->decision);
 	free(c);
@@ -313,7 +310,7 @@ static void refuse_bare(struct net_client *c, unsigned status)
 
 bool net_client_fill(struct net_client *c)
 {
-	size_t room = IN_SIZE - c->in_len;
+	size_t room = NET_CLIENT_BUFFER - c->in_len;
 	ssize_t n;
 
 	if (room == 0)
@@ -345,7 +342,7 @@ static void on_head(struct net_client *c)
 	size_t len, before = c->in_len;
 	size_t max = c->tunnelled ? NET_TUNNEL_HEAD_MAX : NET_HEAD_MAX;
 
-	if (!read_head(c, max, &len))
+	if (!net_client_buffer_want(c) || !read_head(c, max, &len))
 		net_client_send_and_linger(c, "", 0); /* the last answer may still be on its way */
 	else if (len > max || (!len && c->in_len >= max))
 		refuse_bare(c, 431);
@@ -355,6 +352,8 @@ static void on_head(struct net_client *c)
 		net_client_take_head(c, len);
 	else if (c->served && !before && c->in_len)
 		net_client_deadline(c, NET_HEADER_MS);
+	else if (!c->in_len)
+		net_client_buffer_spare(c);
 }
 
 void net_client_await_head(struct net_client *c)

@@ -41,7 +41,7 @@ struct net_client {
 	uint64_t deadline_ms;
 	struct loop_timer *again; /* a turn was cut short: edge-triggered events don't repeat */
 
-	char *in; /* unread bytes of the client; NULL in a raw tunnel */
+	char *in; /* unread bytes of the client; NULL while idle, and in a raw tunnel */
 	size_t in_len;
 	unsigned answered; /* requests of this turn of the loop */
 	bool served;	   /* a request was answered on this connection before */
@@ -108,6 +108,10 @@ void net_client_report_as(struct net_client *c, const char *policy, bool denied,
 	const char *group, const char *engine, const char *reason);
 /* The request was sent: once for each request, and once for a raw tunnel. */
 void net_client_report_allowed(struct net_client *c);
+/* Have c->in.  false: no memory. */
+bool net_client_buffer_want(struct net_client *c);
+void net_client_buffer_spare(struct net_client *c); /* nothing in it is needed any more */
+void net_client_buffer_done(struct net_leaf *n);
 /* in holds a whole head: parse and decide it.  May free c. */
 void net_client_take_head(struct net_client *c, size_t head_len);
 /* The same for a head inside a tunnel. */

@@ -26,7 +26,7 @@ static void go_raw(struct net_client *c)
 		return;
 	}
 	/* An idle tunnel keeps only what it needs. */
-	free(TAKE_PTR(c->in));
+	net_client_buffer_spare(c);
 	free(TAKE_PTR(c->head));
 	free(TAKE_PTR(c->decision));
 	net_who_done(&c->who);

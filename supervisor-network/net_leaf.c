@@ -240,6 +240,7 @@ void net_leaf_free(struct net_leaf *n)
 		return;
 	while (n->clients)
 		net_client_free(n->clients);
+	net_client_buffer_done(n);
 	net_tunnel_drain_pool();
 	net_listen_free(n->listen);
 	net_identity_free(n->identity);

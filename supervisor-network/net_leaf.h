@@ -36,6 +36,8 @@ struct net_leaf {
 
 	struct net_client *clients; /* doubly linked */
 	size_t n_clients;
+	char *spare_in[NET_SPARE_BUFFERS_MAX]; /* for net_client_buffer.c */
+	unsigned n_spare_in;
 	struct loop_timer *tick;
 	uint64_t tick_at_ms; /* 0: not armed */
 

@@ -23,6 +23,8 @@
 #define NET_PIPELINE_TURN 16	    /* requests of one client answered per turn of the loop */
 #define NET_DROP_TURN 64    /* relay buffers of a refused client dropped per turn of the loop */
 #define NET_RELAY_TURNS 128 /* steps of one exchange per turn of the loop, 16 KiB each */
+#define NET_CLIENT_BUFFER (NET_TUNNEL_HEAD_MAX + NET_BUFFER) /* bytes of a client not yet used */
+#define NET_SPARE_BUFFERS_MAX 8 /* buffers of idle clients kept for the next one that wakes */
 
 /* time */
 #define NET_HEADER_MS 15000    /* first byte of a head, or accept, to its end */

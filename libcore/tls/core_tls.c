@@ -125,6 +125,7 @@ int tls_common_init(struct tls_common *c, bool is_server, struct err *e)
 
 void tls_common_done(struct tls_common *c)
 {
+	tls_buffers_done(c);
 	mbedtls_ssl_config_free(&c->conf);
 	free(c->in);
 	free(c->out);

@@ -7,10 +7,12 @@
 #include <mbedtls/x509_crt.h>
 #include "core_tls.h"
 #include "core_tls_authority.h"
+#include "tls_mbedtls_buffers.h"
 
 #define TLS_IN_MAX (64 * 1024)	/* bytes received by one recv(2) */
 #define TLS_OUT_MAX (80 * 1024) /* bytes of records made by one call: TLS_WRITE_MAX and overhead */
 #define TLS_UNSENT_MAX (160 * 1024) /* bytes kept of a peer that does not read; beyond: failed */
+#define TLS_SPARE_MAX 8 /* pairs of record buffers, 32 KiB each, kept for the next call */
 
 /* What all streams of one side share.  The two buffers belong to a stream while one of its calls
  * runs, and to nobody in between. */
@@ -19,6 +21,8 @@ struct tls_common {
 	bool is_server;
 	unsigned char *in, *out;
 	size_t in_at, in_len, out_len;
+	struct tls_buffers spare[TLS_SPARE_MAX]; /* mbedTLS's; see core_tls_buffers.c */
+	unsigned n_spare;
 };
 
 struct tls_cert { /* one minted certificate */
@@ -41,6 +45,8 @@ struct tls_stream {
 	struct tls_client *client;
 	struct tls_server *server;
 
+	bool lent; /* it has no record buffers; record_number is that of the next record */
+	unsigned char record_number[8];
 	unsigned char *stash; /* received, not yet given to mbedTLS */
 	size_t stash_at, stash_len;
 	unsigned char *unsent;
@@ -102,6 +108,13 @@ void tls_client_forget(struct tls_stream *t); /* what was kept for this host did
 /* core_tls_stream.c */
 int tls_stream_new(
 	struct tls_common *c, int fd, const char *host, struct tls_stream **ret, struct err *e);
+
+/* core_tls_buffers.c */
+/* Before mbedTLS works: have record buffers.  0, or MBEDTLS_ERR_SSL_ALLOC_FAILED. */
+int tls_buffers_want(struct tls_stream *t);
+void tls_buffers_spare(struct tls_stream *t); /* after: let others have them, if they are empty */
+void tls_buffers_done(struct tls_common *c);
+void tls_buffers_handshake_over(struct tls_stream *t); /* free what it alone needed */
 
 /* core_tls_reason.c: mbedTLS's result to reason and sentence (t->reason, t->failed). */
 void tls_explain(struct tls_stream *t, int r);

@@ -141,7 +141,8 @@ static int on_send(void *stream, const unsigned char *buf, size_t len)
 
 /* ---- a call begins and ends: the shared buffers are this stream's in between ---- */
 
-static void enter(struct tls_stream *t, size_t want)
+/* 0, or mbedTLS's reason why it can't. */
+static int enter(struct tls_stream *t, size_t want)
 {
 	struct tls_common *c = t->common;
 
@@ -152,6 +153,7 @@ static void enter(struct tls_stream *t, size_t want)
 	t->want = want < WANT_MIN ? WANT_MIN : want > TLS_IN_MAX ? TLS_IN_MAX : want;
 	if (t->server)
 		tls_server_enter(t->server, t->host);
+	return tls_buffers_want(t);
 }
 
 static int stash_rest(struct tls_stream *t)
@@ -175,6 +177,7 @@ static int leave(struct tls_stream *t)
 {
 	int kept = stash_rest(t), r = push_out(t);
 
+	tls_buffers_spare(t);
 	if (kept < 0 && !t->socket_error)
 		t->socket_error = -kept;
 	return kept < 0 ? kept : r;
@@ -240,6 +243,7 @@ static void finish(struct tls_stream *t)
 	t->resumed = !t->saw_certificate;
 	tls_cert_unref(t->cert);
 	t->cert = NULL;
+	tls_buffers_handshake_over(t);
 	if (t->client && mbedtls_ssl_get_version_number(&t->ssl) == MBEDTLS_SSL_VERSION_TLS1_2)
 		tls_client_keep(t);
 }
@@ -252,8 +256,9 @@ enum tls_step tls_handshake(struct tls_stream *t, struct err *e)
 		return TLS_FAILED;
 	if (t->done)
 		return TLS_DONE;
-	enter(t, MBEDTLS_SSL_IN_CONTENT_LEN);
-	r = run_handshake(t);
+	r = enter(t, MBEDTLS_SSL_IN_CONTENT_LEN);
+	if (r == 0)
+		r = run_handshake(t);
 	t->handshake_bytes += t->turn;
 	sent = leave(t);
 	if (r != 0 && r != MBEDTLS_ERR_SSL_WANT_READ) {
@@ -311,7 +316,9 @@ ssize_t tls_read(struct tls_stream *t, void *buf, size_t size, struct err *e)
 		return -e->code;
 	if (!t->done || !size)
 		return err_set(e, EINVAL, "TLS: read before the handshake, or into nothing");
-	enter(t, size);
+	r = enter(t, size);
+	if (r != 0)
+		return fail(t, r, e);
 	while (got < size) {
 		r = read_record(t, (unsigned char *) buf + got, size - got);
 		if (r <= 0)
@@ -335,6 +342,7 @@ ssize_t tls_read(struct tls_stream *t, void *buf, size_t size, struct err *e)
 ssize_t tls_write(struct tls_stream *t, const void *bytes, size_t len, struct err *e)
 {
 	size_t taken = 0;
+	int r;
 
 	if (has_failed(t, e))
 		return -e->code;
@@ -347,10 +355,11 @@ ssize_t tls_write(struct tls_stream *t, const void *bytes, size_t len, struct er
 		return -EAGAIN;
 	if (len > TLS_WRITE_MAX)
 		len = TLS_WRITE_MAX;
-	enter(t, 0);
+	r = enter(t, 0);
+	if (r != 0)
+		return fail(t, r, e);
 	while (taken < len) {
-		int r = mbedtls_ssl_write(
-			&t->ssl, (const unsigned char *) bytes + taken, len - taken);
+		r = mbedtls_ssl_write(&t->ssl, (const unsigned char *) bytes + taken, len - taken);
 
 		if (r <= 0)
 			return fail(t, r, e);
@@ -378,8 +387,9 @@ int tls_close(struct tls_stream *t, struct err *e)
 		return -e->code;
 	if (!t->closed && t->done) {
 		t->closed = true;
-		enter(t, 0);
-		r = mbedtls_ssl_close_notify(&t->ssl);
+		r = enter(t, 0);
+		if (r == 0)
+			r = mbedtls_ssl_close_notify(&t->ssl);
 		if (leave(t) < 0 || r != 0)
 			return fail(t, r ? r : MBEDTLS_ERR_NET_SEND_FAILED, e);
 	}
