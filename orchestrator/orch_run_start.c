@@ -164,13 +164,18 @@ static const char *find_variable(const struct orch_vars *v, const char *name)
 /* Where the workload finds the certificates; the proxy's address is known by now. */
 static int plan_tls(struct orch_run *r, struct err *e)
 {
+	const struct orch_tls_given given = {
+		.proxy_address = r->proxy_address,
+		.proxy_port = r->lent.proxy_port,
+		.java_options = find_variable(&r->base_env, "JAVA_TOOL_OPTIONS"),
+		.php_scan = find_variable(&r->base_env, "PHP_INI_SCAN_DIR"),
+	};
 	const struct orch_tls_variable *v;
 	size_t n;
 
 	if (!r->tls)
 		return 0;
-	if (orch_tls_variables(r->tls, r->proxy_address, r->lent.proxy_port,
-		    find_variable(&r->base_env, "JAVA_TOOL_OPTIONS"), &v, &n, e) < 0)
+	if (orch_tls_variables(r->tls, &given, &v, &n, e) < 0)
 		return -e->code;
 	for (size_t i = 0; i < n; i++) {
 		openshell__ipc__env_var__init(&r->tls_storage[i]);

@@ -25,9 +25,9 @@
 static const char *const system_bundles[] = { "/etc/ssl/certs/ca-certificates.crt",
 	"/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem" };
 
-enum file { FILE_CA, FILE_BUNDLE, FILE_JAVA, FILE_WGET, FILES };
+enum file { FILE_CA, FILE_BUNDLE, FILE_JAVA, FILE_WGET, FILE_PHP, FILES };
 static const char *const names[FILES] = { "openshell-ca.pem", "ca-bundle.pem",
-	"openshell-truststore.jks", "wgetrc" };
+	"openshell-truststore.jks", "wgetrc", "openshell-php.ini" };
 
 struct orch_tls {
 	struct tls_authority *authority;
@@ -277,13 +277,19 @@ static int write_bundle(struct orch_tls *t, const struct tls_bundle *b, struct e
 
 static int write_files(struct orch_tls *t, const struct tls_bundle *b, struct err *e)
 {
-	const char *ca = tls_authority_pem(t->authority);
-	char wget[PATH_BYTES_MAX + 64];
+	const char *ca = tls_authority_pem(t->authority), *bundle;
+	char text[2 * PATH_BYTES_MAX + 64];
 
 	if (write_file(t, FILE_CA, ca, strlen(ca), e) < 0 || write_bundle(t, b, e) < 0)
 		return -e->code;
-	(void) snprintf(wget, sizeof wget, "ca_certificate = %s\n", t->path[FILE_BUNDLE]);
-	return write_file(t, FILE_WGET, wget, strlen(wget), e);
+	bundle = t->path[FILE_BUNDLE];
+	(void) snprintf(text, sizeof text, "ca_certificate = %s\n", bundle);
+	if (write_file(t, FILE_WGET, text, strlen(text), e) < 0)
+		return -e->code;
+	/* In quotes: PHP's reader gives a meaning of its own to some signs outside of them. */
+	(void) snprintf(
+		text, sizeof text, "openssl.cafile=\"%s\"\ncurl.cainfo=\"%s\"\n", bundle, bundle);
+	return write_file(t, FILE_PHP, text, strlen(text), e);
 }
 
 /* ---- variables ---- */
@@ -310,25 +316,36 @@ static int set(struct orch_tls *t, const char *name, struct err *e, const char *
 	return 0;
 }
 
-int orch_tls_variables(struct orch_tls *t, const char *proxy_address, unsigned proxy_port,
-	const char *java_options, const struct orch_tls_variable **ret, size_t *ret_n,
-	struct err *e)
+/* The certificates, and the proxy, which Java does not take from https_proxy. */
+static int set_java(struct orch_tls *t, const struct orch_tls_given *g, struct err *e)
+{
+	return set(t, "JAVA_TOOL_OPTIONS", e,
+		"%s%s-Djavax.net.ssl.trustStore=%s -Djavax.net.ssl.trustStorePassword=%s "
+		"-Dhttp.proxyHost=%s -Dhttp.proxyPort=%u -Dhttps.proxyHost=%s "
+		"-Dhttps.proxyPort=%u -Dhttp.nonProxyHosts=localhost|127.*|[::1]",
+		g->java_options ? g->java_options : "", g->java_options ? " " : "",
+		t->path[FILE_JAVA], TLS_BUNDLE_PASSWORD, g->proxy_address, g->proxy_port,
+		g->proxy_address, g->proxy_port);
+}
+
+int orch_tls_variables(struct orch_tls *t, const struct orch_tls_given *g,
+	const struct orch_tls_variable **ret, size_t *ret_n, struct err *e)
 {
 	static const char *const bundle_names[] = { "CARGO_HTTP_CAINFO", "PIP_CERT",
 		"AWS_CA_BUNDLE", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
-		"CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", "HTTPLIB2_CA_CERTS", "NIX_SSL_CERT_FILE" };
+		"CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", "HTTPLIB2_CA_CERTS", "NIX_SSL_CERT_FILE",
+		"PERL_LWP_SSL_CA_FILE",
+		/* A `cafile` in somebody's npmrc makes npm forget NODE_EXTRA_CA_CERTS. */
+		"npm_config_cafile" };
 
 	for (size_t i = 0; i < sizeof bundle_names / sizeof *bundle_names; i++)
 		if (set(t, bundle_names[i], e, "%s", t->path[FILE_BUNDLE]) < 0)
 			return -e->code;
+	/* An empty element of PHP's list stands for the folder that it reads by itself. */
 	if (set(t, "SYSTEM_WGETRC", e, "%s", t->path[FILE_WGET]) < 0 ||
-		set(t, "JAVA_TOOL_OPTIONS", e,
-			"%s%s-Djavax.net.ssl.trustStore=%s -Djavax.net.ssl.trustStorePassword=%s "
-			"-Dhttp.proxyHost=%s -Dhttp.proxyPort=%u -Dhttps.proxyHost=%s "
-			"-Dhttps.proxyPort=%u -Dhttp.nonProxyHosts=localhost|127.*|[::1]",
-			java_options ? java_options : "", java_options ? " " : "",
-			t->path[FILE_JAVA], TLS_BUNDLE_PASSWORD, proxy_address, proxy_port,
-			proxy_address, proxy_port) < 0)
+		set(t, "PHP_INI_SCAN_DIR", e, "%s:%s", g->php_scan ? g->php_scan : "",
+			t->directory) < 0 ||
+		set_java(t, g, e) < 0)
 		return -e->code;
 	*ret = t->variables;
 	*ret_n = t->n_variables;

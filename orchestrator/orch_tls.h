@@ -24,6 +24,14 @@ struct orch_tls_config {
 	const char *extra; /* file of further upstream roots; NULL: none */
 };
 
+/* What the variables are made of. The last two: what the command would have had; NULL: nothing. */
+struct orch_tls_given {
+	const char *proxy_address;
+	unsigned proxy_port;
+	const char *java_options; /* JAVA_TOOL_OPTIONS */
+	const char *php_scan;	  /* PHP_INI_SCAN_DIR */
+};
+
 struct orch_tls_variable {
 	const char *name;
 	char *value; /* malloc'd */
@@ -40,11 +48,10 @@ DEFINE_AUTO(struct orch_tls, orch_tls_free)
 const char *orch_tls_directory(const struct orch_tls *t);
 const char *orch_tls_ca_file(const struct orch_tls *t);
 const char *orch_tls_bundle_file(const struct orch_tls *t);
-/* Variables beyond those that spec/network 4.2 names: each program has its own.  java_options is
- * what JAVA_TOOL_OPTIONS was before (NULL: nothing). Borrowed from t. */
-int orch_tls_variables(struct orch_tls *t, const char *proxy_address, unsigned proxy_port,
-	const char *java_options, const struct orch_tls_variable **ret, size_t *ret_n,
-	struct err *e);
+/* Variables beyond those that spec/network 4.2 names: each program has its own (docs/tls.md).
+ * Borrowed from t. */
+int orch_tls_variables(struct orch_tls *t, const struct orch_tls_given *g,
+	const struct orch_tls_variable **ret, size_t *ret_n, struct err *e);
 
 /* What is lent: the certificate, its key in a fresh memory file (close it when it is sent), and the
  * roots of upstreams, whose memory file all leaves share (borrowed). */

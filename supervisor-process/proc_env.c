@@ -9,8 +9,9 @@
 #define NO_PROXY_HOSTS "127.0.0.1,localhost,::1"
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
 
+/* The last two are Yarn's (2 and later), which reads none of the others. */
 static const char *const proxy_names[] = { "ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy",
-	"https_proxy", "grpc_proxy" };
+	"https_proxy", "grpc_proxy", "YARN_HTTP_PROXY", "YARN_HTTPS_PROXY" };
 static const char *const ca_file_names[] = { "NODE_EXTRA_CA_CERTS", "DENO_CERT" };
 static const char *const ca_bundle_names[] = { "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE",
 	"CURL_CA_BUNDLE", "GIT_SSL_CAINFO" };

@@ -59,9 +59,14 @@ bool credential_variable_is_free(const char *name, const char **ret_why)
 	static const char *const ours[] = { "ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy",
 		"https_proxy", "grpc_proxy", "all_proxy", "NO_PROXY", "no_proxy",
 		"NODE_USE_ENV_PROXY", "NODE_EXTRA_CA_CERTS", "DENO_CERT", "SSL_CERT_FILE",
-		"SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "HOME",
-		"USER", "LOGNAME", "SHELL", "TERM", "PATH", "NODE_OPTIONS", "JAVA_TOOL_OPTIONS",
-		"BASH_ENV", "ENV", "PYTHONPATH", "PYTHONSTARTUP", "IFS" };
+		"SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO",
+		"CARGO_HTTP_CAINFO", "PIP_CERT", "AWS_CA_BUNDLE",
+		"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",
+		"HTTPLIB2_CA_CERTS", "NIX_SSL_CERT_FILE", "PERL_LWP_SSL_CA_FILE",
+		"npm_config_cafile", "SYSTEM_WGETRC", "PHP_INI_SCAN_DIR", "YARN_HTTP_PROXY",
+		"YARN_HTTPS_PROXY", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "PATH",
+		"NODE_OPTIONS", "JAVA_TOOL_OPTIONS", "BASH_ENV", "ENV", "PYTHONPATH",
+		"PYTHONSTARTUP", "IFS" };
 
 	*ret_why = "a credential's name is the variable that the command gets: letters, digits and "
 		   "underscores, no digit first, 128 at most, and not v<digits>_… or s<64 hex>_…, "

@@ -53,7 +53,7 @@ static void is(const struct proc_env *v, const char *name, const char *want)
 TEST(an_empty_start_gives_identity_proxy_and_marker)
 {
 	static const char *const proxies[] = { "ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY",
-		"http_proxy", "https_proxy", "grpc_proxy" };
+		"http_proxy", "https_proxy", "grpc_proxy", "YARN_HTTP_PROXY", "YARN_HTTPS_PROXY" };
 	Openshell__Ipc__ProcBind b = bind_of();
 	struct proc_env v;
 
@@ -71,7 +71,7 @@ TEST(an_empty_start_gives_identity_proxy_and_marker)
 	is(&v, "TERM", "dumb");
 	is(&v, "PATH", "/usr/local/bin:/usr/bin:/bin");
 	is(&v, "OPENSHELL_SANDBOX", "1");
-	ASSERT_EQ(v.n, 16);
+	ASSERT_EQ(v.n, 18);
 	ASSERT(!v.at[v.n] && !proc_env_get(&v, "HOST_SECRET") && !proc_env_get(&v, "all_proxy"));
 	ASSERT(!proc_env_get(&v, "SSL_CERT_FILE"));
 	proc_env_done(&v);
