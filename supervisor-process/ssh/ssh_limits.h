@@ -12,4 +12,5 @@
 #define SSH_COMMAND_MAX 49152	/* bytes of an exec request */
 #define SSH_VARS_MAX 32		/* variables of a channel */
 #define SSH_TEXT_MAX 256	/* bytes of a name or a value of one */
+#define SSH_MODES_MAX 128	/* terminal modes of a channel: more than there are */
 #define SSH_KEY_BYTES_MAX 8192	/* a private host key */

@@ -11,6 +11,7 @@
 #include "ipc_shell.h"
 #include "ipc_shell.pb-c.h"
 #include "ssh_limits.h"
+#include "ssh_modes.h"
 #include "ssh_session.h"
 
 struct ssh_buf { /* bytes on their way; memory comes with the first byte */
@@ -45,6 +46,7 @@ struct ssh_chan {
 	bool tty, read_only;
 	char term[SSH_TEXT_MAX];
 	uint32_t rows, columns;
+	struct ssh_modes modes;
 	char *vars[SSH_VARS_MAX][2];
 	size_t n_vars;
 
