@@ -240,8 +240,11 @@ int ssh_request_on_message(ssh_session session, ssh_message m, void *owner)
 	int type = ssh_message_type(m), what = ssh_message_subtype(m);
 
 	(void) session;
-	if (!c->authenticated)
+	if (!c->authenticated) {
+		if (type == SSH_REQUEST_AUTH) /* keyboard-interactive, host-based, ... */
+			(void) ssh_conn_deny(c);
 		return REFUSED;
+	}
 	if (type == SSH_REQUEST_CHANNEL_OPEN && what == SSH_CHANNEL_DIRECT_TCPIP)
 		return open_direct(c, m);
 	if (type == SSH_REQUEST_CHANNEL && what == SSH_CHANNEL_REQUEST_PTY)

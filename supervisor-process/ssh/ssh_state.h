@@ -85,7 +85,8 @@ struct ssh_conn {
 	struct loop_timer *kick;     /* drive it, once the callback that runs is over */
 	struct loop_timer *deadline; /* login; later, idleness */
 	struct loop_timer *keepalive;
-	bool exchanged, authenticated, busy, over;
+	struct loop_timer *hold; /* after a refused login */
+	bool exchanged, authenticated, busy, held, over;
 	unsigned auth_tries;
 	uint32_t next_number;
 	struct ssh_chan *chans[SSH_CHANNELS_MAX];
@@ -94,6 +95,8 @@ struct ssh_conn {
 /* ssh_session.c */
 void ssh_conn_kick(struct ssh_conn *c);
 void ssh_conn_end(struct ssh_conn *c);
+/* A login was refused: it is counted, and the next try waits.  Returns libssh's word for that. */
+int ssh_conn_deny(struct ssh_conn *c);
 
 /* ssh_channel.c */
 struct ssh_chan *ssh_chan_new(struct ssh_conn *c, ssh_channel ch);
