@@ -3,7 +3,7 @@
 #
 # "build" is what compiling and running need; "test" what tests/run.sh needs on top; "bench" the
 # programs that tests/bench compares with.  Asks apt only when something is missing, so that a
-# second run works offline; the same goes for mbedTLS's source, which fetch-mbedtls.sh gets.
+# second run works offline; the same goes for the sources of mbedTLS and libssh, which fetch-*.sh get.
 # docs/dependencies.md gives the reason for each library.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -43,7 +43,7 @@ for package in $list; do
     dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed ||
         missing="$missing $package"
 done
-[ -n "$missing" ] || exec "$here/fetch-mbedtls.sh"
+[ -n "$missing" ] || { "$here/fetch-mbedtls.sh"; exec "$here/fetch-libssh.sh"; }
 
 as_root=
 if [ "$(id -u)" != 0 ]; then
@@ -62,3 +62,4 @@ $as_root sh -c 'p=/usr/sbin/policy-rc.d; made=
 apt-get install -y -qq --no-install-recommends '"$missing"' >&2; r=$?
 [ -z "$made" ] || rm -f $p; exit $r'
 "$here/fetch-mbedtls.sh"
+"$here/fetch-libssh.sh"

@@ -22,6 +22,8 @@ struct proc_job_plan {
 	char *const *argv, *const *env; /* copied by fork */
 	bool tty;
 	uint32_t rows, columns;
+	const uint32_t *modes; /* of the terminal, see proc_modes.h */
+	size_t n_modes;
 };
 
 struct proc_job_end {

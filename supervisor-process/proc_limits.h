@@ -31,6 +31,7 @@
 #define PROC_SHELL_VAR_NAME_MAX 64     /* bytes */
 #define PROC_SHELL_VAR_VALUE_MAX 256   /* bytes */
 #define PROC_SHELL_TERM_MAX 64	       /* bytes of TERM */
+#define PROC_SHELL_MODES_MAX 128       /* terminal modes of a job */
 #define PROC_SSH_CONNECTIONS_MAX 64    /* SSH connections at a time; more wait in the backlog */
 #define PROC_SSH_WAITING_MAX 16	       /* connections until the host key is made */
 #define PROC_ACCEPT_PAUSE_MS 100       /* after an accept(2) that failed */

@@ -208,7 +208,9 @@ static int start(
 		.argv = argv,
 		.tty = m->tty && m->kind != OPENSHELL__IPC__SHELL_KIND__SFTP,
 		.rows = m->rows,
-		.columns = m->columns };
+		.columns = m->columns,
+		.modes = m->modes,
+		.n_modes = m->n_modes };
 	int fds[3], r;
 
 	if (!argv)
@@ -239,9 +241,10 @@ static int on_SHELL_START(void *owner, const struct channel_msg *m, int *fds, st
 	if (channel_unpack(m, &openshell__ipc__shell_start__descriptor, &base, e) < 0)
 		return -e->code;
 	s = (Openshell__Ipc__ShellStart *) base;
-	if (s->n_argv > PROC_COMMAND_WORDS_MAX || s->n_env > PROC_SHELL_VARS_MAX)
-		(void) err_set(&why, E2BIG, "more than %d words or %d variables",
-			PROC_COMMAND_WORDS_MAX, PROC_SHELL_VARS_MAX);
+	if (s->n_argv > PROC_COMMAND_WORDS_MAX || s->n_env > PROC_SHELL_VARS_MAX ||
+		s->n_modes > 2 * PROC_SHELL_MODES_MAX)
+		(void) err_set(&why, E2BIG, "more than %d words, %d variables or %d terminal modes",
+			PROC_COMMAND_WORDS_MAX, PROC_SHELL_VARS_MAX, PROC_SHELL_MODES_MAX);
 	else if (find_job(c, m->request))
 		(void) err_set(&why, EEXIST, "job %u is running", m->request);
 	else

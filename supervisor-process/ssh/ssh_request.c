@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "ssh_address.h"
+#include "ssh_pty_modes.h"
 #include "ssh_state.h"
 
 #define PORT_MAX 65535
@@ -17,24 +18,36 @@ static uint32_t clamp(int value)
 	return value > SIDE_MAX ? SIDE_MAX : (uint32_t) value;
 }
 
-/* NOLINTNEXTLINE(readability-function-size): the signature is libssh's */
-static int on_pty(ssh_session s, ssh_channel ch, const char *term, int columns, int rows, int x,
-	int y, void *owner)
+static struct ssh_chan *find(struct ssh_conn *c, ssh_channel ch)
 {
-	struct ssh_chan *c = owner;
+	for (size_t i = 0; i < SSH_CHANNELS_MAX; i++)
+		if (c->chans[i] && c->chans[i]->ch == ch)
+			return c->chans[i];
+	return NULL;
+}
 
-	(void) s;
-	(void) ch;
-	(void) x;
-	(void) y;
-	if (c->kind != SSH_KIND_NONE)
+/* No callback of libssh's, for which 0.11 calls these functions deprecated: it does not tell modes. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+static int take_pty(struct ssh_conn *conn, ssh_message m)
+{
+	struct ssh_chan *c = find(conn, ssh_message_channel_request_channel(m));
+	const char *term = ssh_message_channel_request_pty_term(m);
+	const uint8_t *modes = NULL;
+	size_t len;
+
+	if (!c || c->kind != SSH_KIND_NONE)
 		return REFUSED;
 	c->tty = true;
-	c->rows = clamp(rows);
-	c->columns = clamp(columns);
+	c->rows = clamp(ssh_message_channel_request_pty_height(m));
+	c->columns = clamp(ssh_message_channel_request_pty_width(m));
 	(void) snprintf(c->term, sizeof c->term, "%s", term ? term : "");
+	len = ssh_pty_modes(m, &modes);
+	ssh_modes_parse(modes, len, &c->modes);
+	(void) ssh_message_channel_request_reply_success(m);
 	return GRANTED;
 }
+#pragma GCC diagnostic pop
 
 static int on_window_change(
 	ssh_session s, ssh_channel ch, int columns, int rows, int x, int y, void *owner)
@@ -181,7 +194,6 @@ void ssh_chan_set_callbacks(struct ssh_chan *c)
 		.channel_eof_function = on_eof,
 		.channel_close_function = on_close,
 		.channel_signal_function = on_signal,
-		.channel_pty_request_function = on_pty,
 		.channel_pty_window_change_function = on_window_change,
 		.channel_env_request_function = on_env,
 		.channel_shell_request_function = on_shell,
@@ -228,10 +240,15 @@ int ssh_request_on_message(ssh_session session, ssh_message m, void *owner)
 	int type = ssh_message_type(m), what = ssh_message_subtype(m);
 
 	(void) session;
-	if (!c->authenticated)
+	if (!c->authenticated) {
+		if (type == SSH_REQUEST_AUTH) /* keyboard-interactive, host-based, ... */
+			(void) ssh_conn_deny(c);
 		return REFUSED;
+	}
 	if (type == SSH_REQUEST_CHANNEL_OPEN && what == SSH_CHANNEL_DIRECT_TCPIP)
 		return open_direct(c, m);
+	if (type == SSH_REQUEST_CHANNEL && what == SSH_CHANNEL_REQUEST_PTY)
+		return take_pty(c, m);
 	if (type == SSH_REQUEST_CHANNEL_OPEN)
 		ssh_spawner_report(c, "refused: a channel of another kind than session");
 	else if (type == SSH_REQUEST_GLOBAL && what == SSH_GLOBAL_REQUEST_TCPIP_FORWARD)

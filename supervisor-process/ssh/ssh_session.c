@@ -34,11 +34,22 @@ static int accept_login(struct ssh_conn *c)
 	return SSH_AUTH_SUCCESS;
 }
 
-static int deny_login(struct ssh_conn *c)
+/* libssh has its answer out at once; so it is the next try that waits. */
+int ssh_conn_deny(struct ssh_conn *c)
 {
 	if (++c->auth_tries > SSH_AUTH_TRIES_MAX)
 		ssh_conn_end(c);
+	c->held = true;
+	(void) loop_timer_start(c->hold, SSH_REFUSED_MS);
 	return SSH_AUTH_DENIED;
+}
+
+static void on_hold_over(void *owner)
+{
+	struct ssh_conn *c = owner;
+
+	c->held = false;
+	ssh_conn_kick(c);
 }
 
 static int on_auth_none(ssh_session s, const char *user, void *owner)
@@ -61,10 +72,10 @@ static int on_auth_key(
 	(void) s;
 	(void) user;
 	if (is_certificate(key))
-		return deny_login(owner);
+		return ssh_conn_deny(owner);
 	if (state == SSH_PUBLICKEY_STATE_NONE)
 		return SSH_AUTH_SUCCESS; /* it may go on and prove that it has the key */
-	return state == SSH_PUBLICKEY_STATE_VALID ? accept_login(owner) : deny_login(owner);
+	return state == SSH_PUBLICKEY_STATE_VALID ? accept_login(owner) : ssh_conn_deny(owner);
 }
 
 static int on_auth_password(ssh_session s, const char *user, const char *password, void *owner)
@@ -72,7 +83,7 @@ static int on_auth_password(ssh_session s, const char *user, const char *passwor
 	(void) s;
 	(void) user;
 	(void) password;
-	return deny_login(owner);
+	return ssh_conn_deny(owner);
 }
 
 static ssh_channel on_open(ssh_session s, void *owner)
@@ -141,10 +152,21 @@ static void serve(struct ssh_conn *c)
 	sweep(c);
 }
 
+static unsigned wanted(const struct ssh_conn *c)
+{
+	unsigned in = c->held ? 0 : LOOP_READ;
+
+	return ssh_get_poll_flags(c->session) & SSH_WRITE_PENDING ? in | LOOP_WRITE : in;
+}
+
 static void drive(struct ssh_conn *c)
 {
 	if (c->busy || c->over)
 		return;
+	if (c->held) { /* nothing is read from it */
+		(void) loop_io_watch(c->io, 0);
+		return;
+	}
 	c->busy = true;
 	if (!c->exchanged)
 		exchange_keys(c);
@@ -152,10 +174,7 @@ static void drive(struct ssh_conn *c)
 		serve(c);
 	c->busy = false;
 	if (!c->over)
-		(void) loop_io_watch(c->io,
-			LOOP_READ |
-				(ssh_get_poll_flags(c->session) & SSH_WRITE_PENDING ? LOOP_WRITE
-										    : 0));
+		(void) loop_io_watch(c->io, wanted(c));
 }
 
 static void on_io(void *owner, int fd, unsigned ready)
@@ -246,7 +265,8 @@ int ssh_conn_new(struct loop *l, int take_connection, int take_shell, const char
 		loop_timer_new(l, on_kick, c, &c->kick, e) < 0 ||
 		loop_timer_new(l, on_deadline, c, &c->deadline, e) < 0 ||
 		loop_timer_new(l, on_keepalive, c, &c->keepalive, e) < 0 ||
-		make_bind(c, key, e) < 0 || make_session(c, TAKE_FD(connection), e) < 0)
+		loop_timer_new(l, on_hold_over, c, &c->hold, e) < 0 || make_bind(c, key, e) < 0 ||
+		make_session(c, TAKE_FD(connection), e) < 0)
 		return -e->code;
 	*ret = TAKE_PTR(c);
 	return 0;
@@ -270,6 +290,7 @@ void ssh_conn_free(struct ssh_conn *c)
 	loop_timer_free(c->kick);
 	loop_timer_free(c->deadline);
 	loop_timer_free(c->keepalive);
+	loop_timer_free(c->hold);
 	if (c->event && c->exchanged)
 		(void) ssh_event_remove_session(c->event, c->session);
 	ssh_event_free(c->event);

@@ -42,6 +42,8 @@ int ssh_spawner_start(struct ssh_chan *c, Openshell__Ipc__ShellKind kind, const 
 	m.rows = c->rows;
 	m.columns = c->columns;
 	m.term = c->term;
+	m.modes = c->modes.at;
+	m.n_modes = c->modes.n;
 	m.env = list;
 	m.n_env = c->n_vars;
 	return channel_send(c->conn->shell, SHELL_START, c->number, &m.base, &ignored);

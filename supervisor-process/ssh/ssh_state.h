@@ -11,6 +11,7 @@
 #include "ipc_shell.h"
 #include "ipc_shell.pb-c.h"
 #include "ssh_limits.h"
+#include "ssh_modes.h"
 #include "ssh_session.h"
 
 struct ssh_buf { /* bytes on their way; memory comes with the first byte */
@@ -45,6 +46,7 @@ struct ssh_chan {
 	bool tty, read_only;
 	char term[SSH_TEXT_MAX];
 	uint32_t rows, columns;
+	struct ssh_modes modes;
 	char *vars[SSH_VARS_MAX][2];
 	size_t n_vars;
 
@@ -83,7 +85,8 @@ struct ssh_conn {
 	struct loop_timer *kick;     /* drive it, once the callback that runs is over */
 	struct loop_timer *deadline; /* login; later, idleness */
 	struct loop_timer *keepalive;
-	bool exchanged, authenticated, busy, over;
+	struct loop_timer *hold; /* after a refused login */
+	bool exchanged, authenticated, busy, held, over;
 	unsigned auth_tries;
 	uint32_t next_number;
 	struct ssh_chan *chans[SSH_CHANNELS_MAX];
@@ -92,6 +95,8 @@ struct ssh_conn {
 /* ssh_session.c */
 void ssh_conn_kick(struct ssh_conn *c);
 void ssh_conn_end(struct ssh_conn *c);
+/* A login was refused: it is counted, and the next try waits.  Returns libssh's word for that. */
+int ssh_conn_deny(struct ssh_conn *c);
 
 /* ssh_channel.c */
 struct ssh_chan *ssh_chan_new(struct ssh_conn *c, ssh_channel ch);

@@ -16,6 +16,7 @@ from test_main_session import Named, ctl, ctl_argv, idle
 from test_shell import PROBE, TmuxUser
 
 MIB = 1024 * 1024
+SSH_PROGRAM = lab.BUILD / 'supervisor-process' / 'openshell-supervisor-ssh'
 
 
 class Ssh(Named):
@@ -384,6 +385,31 @@ class Terminals(LabTest):
         with Ssh() as box:
             got = subprocess.run(box.words('-T', 'sandbox'), input=b'test -t 0 || echo pipe; exit 4\n', capture_output=True, timeout=20)
             self.assertEqual((got.returncode, got.stdout), (4, b'pipe\n'), got)
+
+    def test_modes_are_those_of_the_users_terminal(self):
+        """What stty says here, it says there, before the command has begun."""
+        def own(argv, settings):
+            with Terminal(['sh', '-c', f'stty {settings}; exec "$@"', 'sh', *argv]) as t:
+                t.expect('line = 0;')
+                said = t.expect('-?echoke')
+                t.wait()
+                return said[0]
+        wanted = ('-echo erase ^H intr ^B susp undef -iutf8 ixany -icrnl -onlcr tostop ospeed 9600', 'sane iutf8')
+        with Ssh() as box:
+            if b'libssh.so' in SSH_PROGRAM.read_bytes():
+                self.skipTest("this libssh does not tell the modes (packaging/fetch-libssh.sh)")
+            for settings in wanted:
+                with self.subTest(settings):
+                    here = own(['stty', '-a'], settings)
+                    there = own(box.words('-tt', 'sandbox', 'stty -a'), settings)
+                    self.assertEqual(there.split(), here.split())
+
+    def test_mode_that_is_off_is_off_before_the_first_byte(self):
+        with Ssh() as box, Terminal(['sh', '-c', 'stty -echo; exec "$@"', 'sh', *box.words('-tt', 'sandbox', 'read x; echo got $x')]) as t:
+            t.send('secret\r')
+            t.expect('got secret')
+            t.wait()
+            self.assertNotIn(b'secret', t.data)
 
     def test_terminal_is_sane_when_the_sandbox_is_killed(self):
         with Ssh() as box, Terminal(box.words('-tt', 'sandbox', 'sh')) as t:
