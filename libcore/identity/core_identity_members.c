@@ -183,12 +183,11 @@ static bool is_newborn(uint64_t start_ticks)
 static void note_outside(struct members *m, pid_t pid, ino64_t ino)
 {
 	struct err ignored = { 0 };
-	uint64_t start;
-	pid_t parent;
+	struct procfs_stat s;
 
-	if (procfs_stat(m->proc_fd, pid, &parent, &start, &ignored) < 0)
+	if (procfs_stat(m->proc_fd, pid, &s, &ignored) < 0)
 		return;
-	if (parent == m->spawner && pid != getpid() && is_newborn(start)) {
+	if (s.parent == m->spawner && pid != getpid() && is_newborn(s.start)) {
 		m->newborn = true;
 		return;
 	}

@@ -33,10 +33,11 @@ static ssize_t read_file(int proc_fd, pid_t pid, const char *name, char *buf, si
 }
 
 /* comm may hold blanks and parentheses, so the fields are counted from the last ')'. */
-int procfs_stat_parse(const char *text, size_t len, pid_t *ret_ppid, uint64_t *ret_start)
+int procfs_stat_parse(const char *text, size_t len, struct procfs_stat *ret)
 {
 	const char *p = memrchr(text, ')', len), *end = text + len;
-	uint64_t value, ppid = 0;
+	uint64_t value, parent = 0;
+	char state = 0;
 
 	if (!p)
 		return -EBADMSG;
@@ -51,27 +52,28 @@ int procfs_stat_parse(const char *text, size_t len, pid_t *ret_ppid, uint64_t *r
 			p++;
 		if (word == p)
 			return -EBADMSG;
-		if (field == 4 && text_to_u64(word, (size_t) (p - word), 0, INT32_MAX, &ppid) < 0)
+		if (field == 3)
+			state = *word;
+		if (field == 4 && text_to_u64(word, (size_t) (p - word), 0, INT32_MAX, &parent) < 0)
 			return -EBADMSG;
 		if (field == 22) {
 			if (text_to_u64(word, (size_t) (p - word), 0, UINT64_MAX, &value) < 0)
 				return -EBADMSG;
-			*ret_ppid = (pid_t) ppid;
-			*ret_start = value;
+			*ret = (struct procfs_stat){ (pid_t) parent, value, state };
 			return 0;
 		}
 	}
 	return -EBADMSG;
 }
 
-int procfs_stat(int proc_fd, pid_t pid, pid_t *ret_ppid, uint64_t *ret_start, struct err *e)
+int procfs_stat(int proc_fd, pid_t pid, struct procfs_stat *ret, struct err *e)
 {
 	char text[STAT_TEXT_MAX];
 	ssize_t n = read_file(proc_fd, pid, "stat", text, sizeof text);
 
 	if (n < 0)
 		return err_set(e, (int) -n, "read stat of process %d", (int) pid);
-	if (procfs_stat_parse(text, (size_t) n, ret_ppid, ret_start) < 0)
+	if (procfs_stat_parse(text, (size_t) n, ret) < 0)
 		return err_set(e, EBADMSG, "stat of process %d is malformed", (int) pid);
 	return 0;
 }
