@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include "core_identity.h"
 #include "core_procfs.h"
+#include "core_fd.h"
 #include "core_text.h"
 
 #define KNOWN_SLOTS 16384 /* processes remembered as outside the namespace */
@@ -113,14 +114,10 @@ static DIR *open_threads(const struct members *m, pid_t pid, bool *ret_gone)
 {
 	char path[32];
 	DIR *d;
-	int fd;
 
 	(void) snprintf(path, sizeof path, "%d/task", (int) pid);
-	fd = openat(m->proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	*ret_gone = fd < 0 && errno == ENOENT;
-	d = fd < 0 ? NULL : fdopendir(fd);
-	if (!d)
-		core_closep(&fd);
+	d = fd_list(m->proc_fd, path);
+	*ret_gone = !d && errno == ENOENT;
 	return d;
 }
 

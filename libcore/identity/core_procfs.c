@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "core_cleanup.h"
+#include "core_fd.h"
 #include "core_text.h"
 
 #define STAT_TEXT_MAX 1024 /* bytes of /proc/PID/stat; the kernel writes about 330 */
@@ -121,17 +122,14 @@ int procfs_children(int proc_fd, pid_t pid, pid_t *ret, size_t max, struct err *
 	AUTO_FREE char *text = malloc(CHILDREN_TEXT_MAX);
 	char path[64];
 	DIR *d;
-	int fd, n = 0;
+	int n = 0;
 
 	if (!text)
 		return err_set(e, ENOMEM, "children");
 	(void) snprintf(path, sizeof path, "%d/task", (int) pid);
-	fd = openat(proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	d = fd < 0 ? NULL : fdopendir(fd);
-	if (!d) {
-		core_closep(&fd);
+	d = fd_list(proc_fd, path);
+	if (!d)
 		return err_set(e, errno, "list threads of process %d", (int) pid);
-	}
 	for (struct dirent *t; (t = readdir(d));) {
 		char name[300];
 
