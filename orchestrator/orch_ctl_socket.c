@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
+#include "core_fd.h"
 #include "core_text.h"
 #include "orch_limits.h"
 
@@ -104,8 +105,7 @@ static bool is_stale(const char *path)
 /* What sandboxes left that were killed; under the lock, so that nobody is between bind and listen. */
 static void sweep(int folder, const char *path)
 {
-	int again = fcntl(folder, F_DUPFD_CLOEXEC, 3);
-	DIR *d = again < 0 ? NULL : fdopendir(again);
+	DIR *d = fd_list(folder, ".");
 	struct dirent *entry;
 	int looked = 0;
 

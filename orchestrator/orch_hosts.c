@@ -61,7 +61,7 @@ static bool is_address(const struct word *w)
 
 	if (w->len >= sizeof text)
 		return false;
-	memcpy(text, w->at, w->len);
+	(void) memcpy(text, w->at, w->len);
 	text[w->len] = '\0';
 	/* An address with a zone (fe80::1%eth0) is left out: the resolver library has no form for it. */
 	return inet_pton(AF_INET, text, raw) == 1 || inet_pton(AF_INET6, text, raw) == 1;
@@ -79,7 +79,7 @@ void orch_hosts_nameservers(const char *text, size_t len, struct orch_nameserver
 			continue;
 		if (!next_word(&line, &value) || !is_address(&value))
 			continue;
-		memcpy(ret->at[ret->n], value.at, value.len);
+		(void) memcpy(ret->at[ret->n], value.at, value.len);
 		ret->at[ret->n++][value.len] = '\0';
 	}
 }
@@ -92,7 +92,7 @@ static bool is_trusted(const struct word *w)
 
 	if (w->len >= sizeof text)
 		return false;
-	memcpy(text, w->at, w->len);
+	(void) memcpy(text, w->at, w->len);
 	text[w->len] = '\0';
 	if (inet_pton(AF_INET, text, raw) == 1)
 		return raw[0] == 169 && raw[1] == 254 && !(raw[2] == 169 && raw[3] == 254) &&

@@ -51,7 +51,10 @@
 #define ORCH_STOP_MS 5000	  /* from PROC_STOP, NET_STOP to killing the leaf */
 #define ORCH_DRAIN_MS 2000 /* writing what the workload left in its pipes to a slow terminal */
 #define ORCH_SWEEP_MS 3000 /* killing what is left of the workload */
-#define ORCH_SWEEP_PIDS_MAX 65536 /* processes looked at in one pass */
+#define ORCH_JANITOR_ANSWER_MS 10000 /* the janitor starts the process leaf */
+#define ORCH_JANITOR_LEAF_MS 3000    /* when we were killed: for the process leaf to tear down */
+#define ORCH_JANITOR_SWEEP_MS 60000  /* afterwards: killing what is left of the workload */
+#define ORCH_SWEEP_PIDS_MAX 65536    /* processes looked at in one pass */
 
 /* streams */
 #define ORCH_PIPE_BYTES 65536 /* buffer of one relayed direction */

@@ -36,6 +36,8 @@ static bool take(const struct orch_policy_option *o, int argc, char **argv, int 
 bool orch_policy_options(int argc, char **argv, const struct orch_policy_option *options,
 	size_t n_options, const char **files, size_t max, size_t *ret_n)
 {
+	const char *named = NULL;
+	const struct orch_policy_option policy = { "--policy", NULL, &named };
 	bool only_files = false;
 
 	*ret_n = 0;
@@ -46,14 +48,17 @@ bool orch_policy_options(int argc, char **argv, const struct orch_policy_option 
 
 		if (option && strcmp(argv[i], "--") == 0) {
 			only_files = true;
-		} else if (option) {
-			if (!o || !take(o, argc, argv, &i))
-				return false;
-		} else if (*ret_n == max) {
-			return false;
-		} else {
-			files[(*ret_n)++] = argv[i];
+			continue;
 		}
+		if (option && !o)
+			o = find(argv[i], &policy, 1);
+		if (option && (!o || !take(o, argc, argv, &i)))
+			return false;
+		if (option && o != &policy)
+			continue;
+		if (*ret_n == max)
+			return false;
+		files[(*ret_n)++] = option ? named : argv[i];
 	}
 	return true;
 }

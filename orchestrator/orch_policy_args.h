@@ -11,7 +11,9 @@ struct orch_policy_option { /* one of flag and value is set */
 	const char **value; /* "--name VALUE" or "--name=VALUE" */
 };
 
-/* Takes options out of argv (argv[0] is the word); what is left are files.  false: wrong. */
+/* Takes options out of argv (argv[0] is the word); what is left are files, in their order, at most
+ * max.  "--policy FILE" is another way to say FILE, unless the word has that option for something
+ * else.  "-" is a file, "--" ends the options.  Everything is borrowed from argv.  false: wrong. */
 bool orch_policy_options(int argc, char **argv, const struct orch_policy_option *options,
 	size_t n_options, const char **files, size_t max, size_t *ret_n);
 

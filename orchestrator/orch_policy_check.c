@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include "core_cleanup.h"
 #include "orch_limits.h"
+#include "orch_policy_args.h"
 #include "orch_policy_cmd.h"
 
 /* A little more than the limit, so that the loader is the one to refuse. */
@@ -52,23 +53,15 @@ static bool check(const char *path, bool json, bool first)
 
 int orch_policy_check(int argc, char **argv)
 {
+	static const char *files[ORCH_CHECK_FILES_MAX];
 	bool json = false, good = true;
-	int files = 0;
+	const struct orch_policy_option options[] = { { "--json", &json, NULL } };
+	size_t n;
 
-	for (int i = 1; i < argc; i++) {
-		json |= strcmp(argv[i], "--json") == 0;
-		if (argv[i][0] == '-' && strcmp(argv[i], "--json") != 0)
-			return orch_policy_usage();
-	}
-	for (int i = 1; i < argc; i++) {
-		if (argv[i][0] == '-')
-			continue;
-		if (files == ORCH_CHECK_FILES_MAX)
-			return orch_policy_usage();
-		good &= check(argv[i], json, files++ == 0);
-	}
-	if (!files)
+	if (!orch_policy_options(argc, argv, options, 1, files, ORCH_CHECK_FILES_MAX, &n) || n == 0)
 		return orch_policy_usage();
+	for (size_t i = 0; i < n; i++)
+		good &= check(files[i], json, i == 0);
 	if (json)
 		orch_policy_out(STDOUT_FILENO, "]\n");
 	return good ? 0 : 1;

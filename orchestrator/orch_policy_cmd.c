@@ -26,7 +26,7 @@ static const struct word {
 	{ "check", "[--json] FILE...", orch_policy_check },
 	{ "default", "", print_default },
 	{ "diff", "[--json] FILE FILE", orch_policy_diff },
-	{ "eval", "--policy FILE", orch_policy_eval },
+	{ "eval", "FILE", orch_policy_eval },
 	{ "explain",
 		"[--json] [--host H --exe E [--port P] [--ancestors A,...] [--method M] [--path P] "
 		"[--call C [--tool T]] [--operation-type T [--operation-name N] [--fields F,...]]] "
@@ -80,6 +80,9 @@ int orch_policy_usage(void)
 			words[i].arguments);
 		orch_policy_out(STDERR_FILENO, line);
 	}
+	orch_policy_out(STDERR_FILENO,
+		"FILE is a policy and may be written --policy FILE as well; of test, it is the "
+		"file of cases\n");
 	return 2;
 }
 

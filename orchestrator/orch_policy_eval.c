@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "core_cleanup.h"
 #include "core_policy_request.h"
+#include "orch_policy_args.h"
 #include "orch_policy_cmd.h"
 #include "orch_policy_lines.h"
 
@@ -383,14 +384,16 @@ int orch_policy_eval(int argc, char **argv)
 {
 	AUTO_FREE struct eval *v = calloc(1, sizeof *v);
 	struct policy_snapshot *s = NULL;
+	const char *file = NULL;
 	struct err e = { 0 };
+	size_t n;
 	int r;
 
-	if (argc != 3 || strcmp(argv[1], "--policy") != 0)
+	if (!orch_policy_options(argc, argv, NULL, 0, &file, 1, &n) || n != 1)
 		return orch_policy_usage();
 	if (!v)
 		(void) err_set(&e, ENOMEM, "out of memory");
-	if (e.code || load(argv[2], &s, &e) < 0)
+	if (e.code || load(file, &s, &e) < 0)
 		return orch_policy_complain("eval", &e);
 	v->snapshot = s;
 	r = orch_policy_lines(STDIN_FILENO, STDOUT_FILENO, "eval", answer, v);

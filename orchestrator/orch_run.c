@@ -51,7 +51,9 @@ static void clean_up(struct orch_run *r)
 	core_closep(&r->identity_fd);
 	core_closep(&r->identity_kept);
 	core_closep(&r->netns);
-	core_closep(&r->janitor);
+	orch_janitor_done(&r->janitor);
+	loop_io_free(r->process_end);
+	core_closep(&r->process_fd);
 	free(r->env_storage);
 	free(r->env_list);
 	free(r->driver_list);
@@ -70,7 +72,8 @@ int orch_run(const struct orch_options *o)
 		.identity_fd = -1,
 		.identity_kept = -1,
 		.netns = -1,
-		.janitor = -1,
+		.janitor = { -1, -1 },
+		.process_fd = -1,
 		.ctl_socket = { .fd = -1 },
 		.ssh_socket = { .fd = -1 },
 		.streams = { -1, -1, -1 } };

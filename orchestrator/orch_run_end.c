@@ -2,7 +2,9 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include "orch_run_state.h"
 
 static const int watched[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH,
@@ -42,13 +44,9 @@ static void reap(struct orch_run *r)
 	int status;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (pid == r->process_pid) {
-			r->process_pid = 0;
-			r->process_gone = true;
-			orch_run_stopped(r);
-		} else if (!orch_credentials_reaped(r->credentials, pid) && r->network) {
+		/* The process leaf is the janitor's child; its end is told by process_fd. */
+		if (!orch_credentials_reaped(r->credentials, pid) && r->network)
 			(void) orch_network_reaped(r->network, pid, status);
-		}
 	}
 }
 
@@ -94,6 +92,27 @@ int orch_run_signals(struct orch_run *r, struct err *e)
 	return loop_timer_new(r->loop, orch_run_on_stop, r, &r->stop, e);
 }
 
+static void on_process_ended(void *owner, int fd, unsigned ready)
+{
+	struct orch_run *r = owner;
+
+	(void) fd;
+	(void) ready;
+	loop_io_free(TAKE_PTR(r->process_end));
+	(void) close(TAKE_FD(r->process_fd));
+	r->process_gone = true;
+	orch_run_stopped(r);
+}
+
+int orch_run_watch_process(struct orch_run *r, struct err *e)
+{
+	if (loop_io_new(r->loop, r->process_fd, on_process_ended, r, &r->process_end, e) < 0)
+		return -e->code;
+	return loop_io_watch(r->process_end, LOOP_READ) < 0
+		? err_set(e, EIO, "watch the process leaf")
+		: 0;
+}
+
 static bool is_drained(const struct orch_run *r)
 {
 	return (!r->stdio || orch_stdio_is_drained(r->stdio)) &&
@@ -124,7 +143,7 @@ void orch_run_finish(struct orch_run *r, int status)
 	if (r->network)
 		orch_network_stop(r->network);
 	if (!r->process || orch_process_stop(r->process, &e) < 0)
-		r->process_gone = r->process_gone || r->process_pid == 0;
+		r->process_gone = r->process_gone || r->process_fd < 0;
 	if (r->stdio)
 		orch_stdio_on_drained(r->stdio, on_drained, r);
 	if (r->stop)
@@ -148,7 +167,7 @@ void orch_run_stopped(struct orch_run *r)
 	if (r->phase != ORCH_ENDING) {
 		orch_console_say(&r->console,
 			"the process leaf ended unexpectedly; the workload is ended with it");
-		r->process_gone = r->process_gone || r->process_pid == 0;
+		r->process_gone = r->process_gone || r->process_fd < 0;
 		orch_run_finish(r, 1);
 	}
 	orch_run_leave_if_done(r);
@@ -200,8 +219,8 @@ void orch_run_on_stop(void *owner)
 
 	if (r->status < 0)
 		r->status = r->timed_out ? 124 : 137;
-	if (r->process_pid > 0)
-		(void) kill(r->process_pid, SIGKILL);
+	if (r->process_fd >= 0)
+		(void) syscall(SYS_pidfd_send_signal, r->process_fd, SIGKILL, NULL, 0);
 	r->phase = ORCH_ENDING;
 	loop_stop(r->loop);
 }

@@ -11,7 +11,6 @@
 #include <unistd.h>
 #include "core_channel.h"
 #include "core_failure.h"
-#include "orch_janitor.h"
 #include "orch_run_state.h"
 #include "orch_terminal.h"
 
@@ -499,16 +498,16 @@ static const struct orch_network_calls network_calls = { .spawn = spawn_network,
 /* It builds the namespace while we make the authority; before orch_process_go(), no more. */
 static int start_process(struct orch_run *r, struct err *e)
 {
-	struct orch_program p = { r->process_path, { NULL } };
 	int fd, pair[2];
 
 	if (channel_pair(pair, e) < 0)
 		return -e->code;
 	r->identity_fd = pair[0];
 	r->identity_kept = pair[1];
-	if (orch_spawn_leaf(&p, r->o->log_level, &r->process_pid, &fd, e) < 0)
+	if (orch_janitor_spawn(&r->janitor, &fd, &r->process_fd, e) < 0 ||
+		orch_process_new(r->loop, fd, &r->plan, &process_calls, r, &r->process, e) < 0)
 		return -e->code;
-	return orch_process_new(r->loop, fd, &r->plan, &process_calls, r, &r->process, e);
+	return orch_run_watch_process(r, e);
 }
 
 static int start_network(struct orch_run *r, struct err *e)
@@ -541,10 +540,20 @@ static int make_events(struct orch_run *r, struct err *e)
 	return orch_events_new(r->loop, &c, &r->events, e);
 }
 
+static int start_janitor(struct orch_run *r, struct err *e)
+{
+	const struct orch_program leaf = { r->process_path, { NULL } };
+	const struct orch_janitor_plan plan = { .leaf = &leaf,
+		.level = r->o->log_level,
+		.ctl_socket = r->o->ctl_socket,
+		.ssh_socket = r->o->ssh_socket };
+
+	return orch_janitor_start(&plan, &r->janitor, e);
+}
+
 int orch_run_prepare(struct orch_run *r, struct err *e)
 {
 	struct orch_invoker invoker = { 0 };
-	const struct orch_janitor_paths files = { r->o->ctl_socket, r->o->ssh_socket };
 	int code;
 
 	choose_proxy_user(r);
@@ -553,8 +562,8 @@ int orch_run_prepare(struct orch_run *r, struct err *e)
 	if ((code = make_events(r, e)) < 0 ||
 		(code = geteuid() == 0 ? orch_env_invoker(get_env, &invoker, e) : 0) < 0 ||
 		(code = find_leaves(r, e)) < 0 || (code = make_tag(r, e)) < 0 ||
-		(code = orch_janitor_start(&files, &r->janitor, e)) < 0 ||
-		(code = choose_workdir(r, e)) < 0 || (code = load_policy(r, &invoker, e)) < 0 ||
+		(code = start_janitor(r, e)) < 0 || (code = choose_workdir(r, e)) < 0 ||
+		(code = load_policy(r, &invoker, e)) < 0 ||
 		(code = orch_run_read_names(r, e)) < 0 ||
 		(code = orch_run_credentials(r, &invoker, e)) < 0 ||
 		(code = plan(r, &invoker, e)) < 0 || (code = orch_run_signals(r, e)) < 0 ||

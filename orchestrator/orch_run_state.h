@@ -7,6 +7,7 @@
 #include "orch_env.h"
 #include "orch_events.h"
 #include "orch_evidence.h"
+#include "orch_janitor.h"
 #include "orch_network.h"
 #include "orch_options.h"
 #include "orch_policy.h"
@@ -43,11 +44,12 @@ struct orch_run {
 	struct orch_session *session; /* they are shared with whoever attaches */
 	struct orch_ctl_socket ctl_socket, ssh_socket;
 	struct orch_ctl_server *ctl;
-	int janitor; /* open until the end (orch_janitor.h) */
+	struct orch_janitor janitor; /* until the end */
 	bool ssh_program_sent;
 
 	struct orch_process *process;
-	pid_t process_pid; /* 0: not running */
+	int process_fd; /* pidfd of the process leaf; -1: not running */
+	struct loop_io *process_end;
 	struct orch_network *network;
 	struct orch_network_lent lent;
 	char *process_path, *network_path;
@@ -110,6 +112,8 @@ void orch_run_suspend(struct orch_run *r);
 void orch_run_forward(struct orch_run *r, int signo);
 void orch_run_leave_if_done(struct orch_run *r);
 int orch_run_signals(struct orch_run *r, struct err *e);
+/* Watches process_fd. */
+int orch_run_watch_process(struct orch_run *r, struct err *e);
 /* The run ends with this status; the first call decides. */
 void orch_run_finish(struct orch_run *r, int status);
 /* Say why, and end with status 1. */

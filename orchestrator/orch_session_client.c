@@ -16,7 +16,7 @@ static bool is_holder(const struct session_client *c)
 	return c->session->holder == c;
 }
 
-static void send(struct session_client *c, uint16_t number, const ProtobufCMessage *m)
+static void tell(struct session_client *c, uint16_t number, const ProtobufCMessage *m)
 {
 	struct err ignored = { 0 };
 
@@ -30,7 +30,7 @@ static void notice(struct session_client *c, const char *text)
 	Openshell__Ipc__SessionNotice m = OPENSHELL__IPC__SESSION_NOTICE__INIT;
 
 	m.text = (char *) (uintptr_t) text;
-	send(c, SESSION_NOTICE, &m.base);
+	tell(c, SESSION_NOTICE, &m.base);
 }
 
 static void say_goodbye(struct session_client *c, bool detached, int status)
@@ -39,7 +39,7 @@ static void say_goodbye(struct session_client *c, bool detached, int status)
 
 	m.detached = detached;
 	m.code = status > 0 ? (uint32_t) status : 0;
-	send(c, SESSION_EXIT, &m.base);
+	tell(c, SESSION_EXIT, &m.base);
 	c->closing = true;
 	session_release(c->session, c);
 }
@@ -53,7 +53,7 @@ static bool send_chunk(struct session_client *c, const struct orch_chunk *chunk)
 	m.data.data = (uint8_t *) (uintptr_t) chunk->bytes;
 	m.data.len = chunk->len;
 	c->untaken += chunk->len;
-	send(c, SESSION_OUTPUT, &m.base);
+	tell(c, SESSION_OUTPUT, &m.base);
 	return !c->closing;
 }
 
@@ -94,7 +94,7 @@ void session_client_taken(struct session_client *c, size_t len)
 	Openshell__Ipc__SessionTaken m = OPENSHELL__IPC__SESSION_TAKEN__INIT;
 
 	m.bytes = (uint32_t) len;
-	send(c, SESSION_ROOM, &m.base);
+	tell(c, SESSION_ROOM, &m.base);
 }
 
 bool session_client_is_drained(const struct session_client *c)
@@ -134,7 +134,7 @@ static int on_SESSION_OPEN(void *owner, const struct channel_msg *m, int *fds, s
 	protobuf_c_message_free_unpacked(base, NULL);
 	answer.terminal = c->session->terminal;
 	answer.writable = is_holder(c);
-	send(c, SESSION_OPENED, &answer.base);
+	tell(c, SESSION_OPENED, &answer.base);
 	c->state = SESSION_OPEN_S;
 	c->open = true;
 	session_client_pump(c);

@@ -164,14 +164,12 @@ static int spawn(const struct orch_program *p, int end, char *const *environment
 	return r;
 }
 
-int orch_spawn_leaf(const struct orch_program *p, enum log_level level, pid_t *ret_pid, int *ret_fd,
-	struct err *e)
+int orch_spawn_leaf_at(const struct orch_program *p, enum log_level level, int end, pid_t *ret_pid)
 {
 	static const char *const levels[] = { "error", "warn", "info", "debug" };
 	char level_var[64], path_var[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
 			    lang[] = "LANG=C.UTF-8";
 	char *environment[] = { path_var, lang, level_var, NULL, NULL };
-	int pair[2], r;
 
 #ifdef __SANITIZE_ADDRESS__
 	/* A leaf is not dumpable, which the leak checker takes for a debugger. */
@@ -179,9 +177,17 @@ int orch_spawn_leaf(const struct orch_program *p, enum log_level level, pid_t *r
 	environment[3] = asan;
 #endif
 	(void) snprintf(level_var, sizeof level_var, "OPENSHELL_LOG_LEVEL=%s", levels[level]);
+	return spawn(p, end, environment, ret_pid);
+}
+
+int orch_spawn_leaf(const struct orch_program *p, enum log_level level, pid_t *ret_pid, int *ret_fd,
+	struct err *e)
+{
+	int pair[2], r;
+
 	if ((r = channel_pair(pair, e)) < 0)
 		return err_wrap(e, "start %s", p->path);
-	r = spawn(p, pair[1], environment, ret_pid);
+	r = orch_spawn_leaf_at(p, level, pair[1], ret_pid);
 	(void) close(pair[1]);
 	if (r < 0) {
 		(void) close(pair[0]);

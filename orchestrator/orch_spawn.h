@@ -38,6 +38,8 @@ struct orch_program {
 	const char *args[ORCH_LEAF_ARGS_MAX]; /* NULL: no more */
 };
 
-/* *ret_fd is our end of the pair, non-blocking. */
+/* end (3 or above, borrowed) is the leaf's end of the pair.  0 or a negative errno; waits for execve. */
+int orch_spawn_leaf_at(const struct orch_program *p, enum log_level level, int end, pid_t *ret_pid);
+/* The same with a pair of its own.  *ret_fd is our end, non-blocking; the caller reaps *ret_pid. */
 int orch_spawn_leaf(const struct orch_program *p, enum log_level level, pid_t *ret_pid, int *ret_fd,
 	struct err *e);

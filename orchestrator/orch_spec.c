@@ -181,7 +181,7 @@ static int read_string(struct reader *r, char **ret)
 
 		if (rc < 0)
 			return rc;
-		memcpy(s + n, c, step);
+		(void) memcpy(s + n, c, step);
 		n += step;
 	}
 	if (!take(r, '"'))

@@ -46,7 +46,7 @@ static void guard(int take_fd, int take_pipe)
 	(void) sigfillset(&all);
 	(void) sigprocmask(SIG_SETMASK, &all, NULL);
 	(void) setsid();
-	if (dup2(take_fd, 0) < 0 || dup2(take_pipe, 1) < 0)
+	if (dup3(take_fd, 0, O_CLOEXEC) < 0 || dup3(take_pipe, 1, O_CLOEXEC) < 0)
 		_exit(1);
 	(void) close_range(2, UINT_MAX, 0);
 	while (read(1, &byte, 1) < 0 && errno == EINTR)

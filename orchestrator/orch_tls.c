@@ -114,7 +114,7 @@ static int gather(struct orch_tls *t, struct tls_bundle *b, const char *extra, s
 
 static void remove_files(int dir)
 {
-	DIR *list = fdopendir(dup(dir));
+	DIR *list = fd_list(dir, ".");
 	struct dirent *d;
 
 	/* Also what was being written when its sandbox was killed. */
@@ -128,7 +128,7 @@ static void remove_files(int dir)
 static void remove_stale(const char *parent)
 {
 	AUTO_CLOSE int at = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	DIR *list = at < 0 ? NULL : fdopendir(dup(at));
+	DIR *list = at < 0 ? NULL : fd_list(at, ".");
 	struct dirent *d;
 
 	for (int i = 0; list && i < STALE_MAX && (d = readdir(list)); i++) {

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "core_cleanup.h"
+#include "core_fd.h"
 
 #define TREE_DEPTH_MAX 128 /* directories below each other */
 
@@ -374,7 +375,7 @@ struct giving {
 	size_t seen;
 };
 
-static int give_below(struct giving *g, int dir, int depth);
+static int give_below(struct giving *g, DIR *take_dir, int depth);
 
 /* One entry, and what is below it.  A read-only mount is left out whole: what is below an entry that
  * could not be given might be exchanged for a link. */
@@ -382,7 +383,7 @@ static int give_entry(struct giving *g, int dir, const char *name, int depth)
 {
 	AUTO_CLOSE int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
-	int sub;
+	DIR *sub;
 
 	if (++g->seen > PROC_CHOWN_ENTRIES_MAX)
 		return -E2BIG;
@@ -398,22 +399,17 @@ static int give_entry(struct giving *g, int dir, const char *name, int depth)
 		return 0;
 	if (depth >= TREE_DEPTH_MAX)
 		return -ELOOP;
-	sub = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (sub < 0)
+	sub = fd_list(fd, ".");
+	if (!sub)
 		return errno == EACCES || errno == EPERM ? 0 : -errno;
 	return give_below(g, sub, depth + 1);
 }
 
-static int give_below(struct giving *g, int take_dir, int depth)
+static int give_below(struct giving *g, DIR *take_dir, int depth)
 {
-	DIR *d = fdopendir(take_dir);
+	DIR *d = take_dir;
 	int r = 0;
 
-	if (!d) {
-		r = -errno;
-		(void) close(take_dir);
-		return r;
-	}
 	for (;;) {
 		struct dirent *t;
 

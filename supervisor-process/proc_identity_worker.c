@@ -336,10 +336,10 @@ static int run_child(int control, int netns_fd, pid_t parent, struct err *e)
 	if (!w || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != parent)
 		return err_set(e, w ? ESRCH : ENOMEM, "identity worker");
 	/* Out of the way first: the two may stand where they must go. */
-	control = fcntl(control, F_DUPFD, 10);
-	netns_fd = fcntl(netns_fd, F_DUPFD, 10);
-	if (control < 0 || netns_fd < 0 || dup2(control, WORKER_CONTROL_FD) < 0 ||
-		dup2(netns_fd, WORKER_NETNS_FD) < 0 ||
+	control = fcntl(control, F_DUPFD_CLOEXEC, 10);
+	netns_fd = fcntl(netns_fd, F_DUPFD_CLOEXEC, 10);
+	if (control < 0 || netns_fd < 0 || dup3(control, WORKER_CONTROL_FD, O_CLOEXEC) < 0 ||
+		dup3(netns_fd, WORKER_NETNS_FD, O_CLOEXEC) < 0 ||
 		close_range(WORKER_NETNS_FD + 1, UINT_MAX, 0) < 0)
 		return err_set(e, errno, "identity worker: descriptors");
 	return serve(w, e);

@@ -126,3 +126,16 @@ int fd_set_nonblock(int fd, struct err *e)
 		return err_set(e, errno, "set descriptor non-blocking");
 	return 0;
 }
+
+DIR *fd_list(int at, const char *path)
+{
+	int fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), code;
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!d && fd >= 0) {
+		code = errno;
+		(void) close(fd);
+		errno = code;
+	}
+	return d;
+}

@@ -4,6 +4,7 @@
  * (memfd_create(2), F_SEAL_*), so that the reader may trust its size.
  */
 #pragma once
+#include <dirent.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "core_err.h"
@@ -20,4 +21,8 @@ int fd_sealed_new(const char *name, const void *bytes, size_t len, int *ret, str
  * max.  Release with fd_sealed_unmap(). */
 int fd_sealed_map(int fd, size_t max, const void **ret, size_t *ret_len, struct err *e);
 void fd_sealed_unmap(const void *at, size_t len);
+/* A folder to be listed with readdir(3), close-on-exec and with an offset of its own: path below at
+ * ("." is at itself, AT_FDCWD the working directory).  NULL with errno; never leaks.  Release with
+ * closedir(3). */
+DIR *fd_list(int at, const char *path);
 int fd_set_nonblock(int fd, struct err *e);

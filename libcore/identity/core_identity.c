@@ -130,21 +130,20 @@ static int read_ancestors(struct identity_finder *f, struct profile *p, pid_t pa
 	pid_t pid = parent;
 
 	while (p->pid != f->anchor && pid > 1 && p->n_ancestors < IDENTITY_ANCESTORS_MAX) {
-		uint64_t start, start_again;
-		pid_t next, ignored;
+		struct procfs_stat before, after;
 
 		if (!scan_is_inside(f->scan, pid))
 			return 0;
-		if (procfs_stat(f->proc_fd, pid, &next, &start, e) < 0 ||
+		if (procfs_stat(f->proc_fd, pid, &before, e) < 0 ||
 			read_exe(f, pid, p, &p->ancestors[p->n_ancestors], hash, e) < 0 ||
-			procfs_stat(f->proc_fd, pid, &ignored, &start_again, e) < 0)
+			procfs_stat(f->proc_fd, pid, &after, e) < 0)
 			return err_wrap(e, "ancestor integrity check failed");
-		if (start != start_again)
+		if (before.start != after.start)
 			return err_set(e, EAGAIN, "ancestor %d ended meanwhile", (int) pid);
 		p->n_ancestors++;
 		if (pid == f->anchor)
 			return 0;
-		pid = next;
+		pid = before.parent;
 	}
 	return 0;
 }
@@ -166,19 +165,19 @@ static void read_cmdline(struct identity_finder *f, struct profile *p)
 
 static int read_profile(struct identity_finder *f, struct profile *p, struct err *e)
 {
-	pid_t parent, parent_again;
-	uint64_t again;
+	struct procfs_stat before, after;
 
-	if (procfs_stat(f->proc_fd, p->pid, &parent, &p->start, e) < 0)
+	if (procfs_stat(f->proc_fd, p->pid, &before, e) < 0)
 		return err_wrap(e, "failed to resolve peer binary");
+	p->start = before.start;
 	if (read_exe(f, p->pid, p, &p->exe, p->hash, e) < 0)
 		return err_wrap(e, "binary integrity check failed");
-	if (read_ancestors(f, p, parent, e) < 0)
+	if (read_ancestors(f, p, before.parent, e) < 0)
 		return -e->code;
 	read_cmdline(f, p);
-	if (procfs_stat(f->proc_fd, p->pid, &parent_again, &again, e) < 0)
+	if (procfs_stat(f->proc_fd, p->pid, &after, e) < 0)
 		return err_wrap(e, "failed to resolve peer binary");
-	if (again != p->start || parent_again != parent)
+	if (after.start != before.start || after.parent != before.parent)
 		return err_set(e, EAGAIN,
 			"failed to resolve peer binary: process %d changed meanwhile",
 			(int) p->pid);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include "core_identity.h"
 #include "core_procfs.h"
+#include "core_fd.h"
 #include "core_text.h"
 
 #define KNOWN_SLOTS 16384 /* processes remembered as outside the namespace */
@@ -113,14 +114,10 @@ static DIR *open_threads(const struct members *m, pid_t pid, bool *ret_gone)
 {
 	char path[32];
 	DIR *d;
-	int fd;
 
 	(void) snprintf(path, sizeof path, "%d/task", (int) pid);
-	fd = openat(m->proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	*ret_gone = fd < 0 && errno == ENOENT;
-	d = fd < 0 ? NULL : fdopendir(fd);
-	if (!d)
-		core_closep(&fd);
+	d = fd_list(m->proc_fd, path);
+	*ret_gone = !d && errno == ENOENT;
 	return d;
 }
 
@@ -183,12 +180,11 @@ static bool is_newborn(uint64_t start_ticks)
 static void note_outside(struct members *m, pid_t pid, ino64_t ino)
 {
 	struct err ignored = { 0 };
-	uint64_t start;
-	pid_t parent;
+	struct procfs_stat s;
 
-	if (procfs_stat(m->proc_fd, pid, &parent, &start, &ignored) < 0)
+	if (procfs_stat(m->proc_fd, pid, &s, &ignored) < 0)
 		return;
-	if (parent == m->spawner && pid != getpid() && is_newborn(start)) {
+	if (s.parent == m->spawner && pid != getpid() && is_newborn(s.start)) {
 		m->newborn = true;
 		return;
 	}

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "core_cleanup.h"
+#include "core_fd.h"
 #include "core_text.h"
 
 #define STAT_TEXT_MAX 1024 /* bytes of /proc/PID/stat; the kernel writes about 330 */
@@ -33,10 +34,11 @@ static ssize_t read_file(int proc_fd, pid_t pid, const char *name, char *buf, si
 }
 
 /* comm may hold blanks and parentheses, so the fields are counted from the last ')'. */
-int procfs_stat_parse(const char *text, size_t len, pid_t *ret_ppid, uint64_t *ret_start)
+int procfs_stat_parse(const char *text, size_t len, struct procfs_stat *ret)
 {
 	const char *p = memrchr(text, ')', len), *end = text + len;
-	uint64_t value, ppid = 0;
+	uint64_t value, parent = 0;
+	char state = 0;
 
 	if (!p)
 		return -EBADMSG;
@@ -51,27 +53,28 @@ int procfs_stat_parse(const char *text, size_t len, pid_t *ret_ppid, uint64_t *r
 			p++;
 		if (word == p)
 			return -EBADMSG;
-		if (field == 4 && text_to_u64(word, (size_t) (p - word), 0, INT32_MAX, &ppid) < 0)
+		if (field == 3)
+			state = *word;
+		if (field == 4 && text_to_u64(word, (size_t) (p - word), 0, INT32_MAX, &parent) < 0)
 			return -EBADMSG;
 		if (field == 22) {
 			if (text_to_u64(word, (size_t) (p - word), 0, UINT64_MAX, &value) < 0)
 				return -EBADMSG;
-			*ret_ppid = (pid_t) ppid;
-			*ret_start = value;
+			*ret = (struct procfs_stat){ (pid_t) parent, value, state };
 			return 0;
 		}
 	}
 	return -EBADMSG;
 }
 
-int procfs_stat(int proc_fd, pid_t pid, pid_t *ret_ppid, uint64_t *ret_start, struct err *e)
+int procfs_stat(int proc_fd, pid_t pid, struct procfs_stat *ret, struct err *e)
 {
 	char text[STAT_TEXT_MAX];
 	ssize_t n = read_file(proc_fd, pid, "stat", text, sizeof text);
 
 	if (n < 0)
 		return err_set(e, (int) -n, "read stat of process %d", (int) pid);
-	if (procfs_stat_parse(text, (size_t) n, ret_ppid, ret_start) < 0)
+	if (procfs_stat_parse(text, (size_t) n, ret) < 0)
 		return err_set(e, EBADMSG, "stat of process %d is malformed", (int) pid);
 	return 0;
 }
@@ -119,17 +122,14 @@ int procfs_children(int proc_fd, pid_t pid, pid_t *ret, size_t max, struct err *
 	AUTO_FREE char *text = malloc(CHILDREN_TEXT_MAX);
 	char path[64];
 	DIR *d;
-	int fd, n = 0;
+	int n = 0;
 
 	if (!text)
 		return err_set(e, ENOMEM, "children");
 	(void) snprintf(path, sizeof path, "%d/task", (int) pid);
-	fd = openat(proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	d = fd < 0 ? NULL : fdopendir(fd);
-	if (!d) {
-		core_closep(&fd);
+	d = fd_list(proc_fd, path);
+	if (!d)
 		return err_set(e, errno, "list threads of process %d", (int) pid);
-	}
 	for (struct dirent *t; (t = readdir(d));) {
 		char name[300];
 

@@ -14,8 +14,14 @@
 #define PROCFS_PATH_MAX 4096	/* bytes of one path, NUL included */
 #define PROCFS_CMDLINE_MAX 4096 /* bytes of /proc/PID/cmdline that are looked at */
 
-/* Parent and start time (clock ticks since boot) from /proc/PID/stat; comm may hold anything. */
-int procfs_stat(int proc_fd, pid_t pid, pid_t *ret_ppid, uint64_t *ret_start, struct err *e);
+struct procfs_stat {
+	pid_t parent;
+	uint64_t start; /* clock ticks since boot: with the pid, the name of one process for good */
+	char state;	/* R, S, D, T, Z ... */
+};
+
+/* Fields of /proc/PID/stat (proc_pid_stat(5)); comm may hold anything. */
+int procfs_stat(int proc_fd, pid_t pid, struct procfs_stat *ret, struct err *e);
 /* Target of /proc/PID/exe.  One trailing " (deleted)" is removed only when no file has the literal
  * name. */
 int procfs_exe(int proc_fd, pid_t pid, char ret[PROCFS_PATH_MAX], struct err *e);
@@ -26,4 +32,4 @@ int procfs_uid(int proc_fd, pid_t pid, uint32_t *ret, struct err *e);
 int procfs_cmdline_paths(
 	int proc_fd, pid_t pid, char *ret, size_t max, size_t *ret_len, struct err *e);
 /* Pure: parse the text of /proc/PID/stat (fuzzed). */
-int procfs_stat_parse(const char *text, size_t len, pid_t *ret_ppid, uint64_t *ret_start);
+int procfs_stat_parse(const char *text, size_t len, struct procfs_stat *ret);

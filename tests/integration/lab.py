@@ -46,6 +46,11 @@ WGET = os.path.realpath('/usr/bin/wget')
 NEWEST_DIR = tempfile.gettempdir()
 
 
+def as_starter():
+    """Words that make a command run as whoever starts the supervisors."""
+    return ['setpriv', '--reuid', str(USER), '--regid', str(USER), '--clear-groups', '--'] if ROOTLESS else []
+
+
 def sh(*argv):
     return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=WAIT).stdout
 
@@ -205,8 +210,8 @@ class Sandbox:
         # Where the workload can't write: a file that it could change is not read again.
         self.etc = pathlib.Path(tempfile.mkdtemp(prefix='lab-', dir='/run'))
         self.policy = self.etc / 'policy.yaml'
+        launcher = [*as_starter(), *launcher]
         if ROOTLESS:
-            launcher = ['setpriv', '--reuid', str(USER), '--regid', str(USER), '--clear-groups', '--', *launcher]
             os.chown(self.etc, USER, USER)
         argv = [*launcher, str(SUPERVISOR), '--workdir', str(self.work)]
         if document is not None:
@@ -256,8 +261,7 @@ class Sandbox:
 
     def leaf(self, name):
         """pid of openshell-supervisor-NAME that this supervisor started (the oldest)."""
-        found = [p for p in children(self.process.pid) if exe_name(p) == f'openshell-supervisor-{name}']
-        return min(found) if found else None
+        return leaf_of(self.process.pid, name)
 
     def __enter__(self):
         return self
@@ -299,6 +303,17 @@ def children(pid):
             with open(f'/proc/{pid}/task/{task}/children') as f:
                 found += [int(p) for p in f.read().split()]
     return found
+
+
+def programs(pid):
+    """What the supervisor of this pid started itself: the network leaf, the janitor, and whose child the process leaf is."""
+    mine = children(pid)
+    return mine + [p for janitor in mine if exe_name(janitor) == 'openshell-supervisor' for p in children(janitor)]
+
+
+def leaf_of(pid, name):
+    found = [p for p in programs(pid) if exe_name(p) == f'openshell-supervisor-{name}']
+    return min(found) if found else None
 
 
 def descendants(pid):

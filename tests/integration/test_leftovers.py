@@ -124,6 +124,57 @@ class Exits(LabTest):
             box.process.wait(20)
 
 
+class Killed(LabTest):
+    """Orchestrator and process leaf are killed in the same moment: nobody but the janitor knows the workload."""
+    links = LINKS
+    code = CROWD.replace('print("up"', f'subprocess.run(["sh","-c","(setsid sh -c \'trap \\"\\" TERM INT HUP; {LOOP}\' &)"])\nprint("up"')
+
+    def crowd(self, args=(), **more):
+        box = Sandbox(policy(), ['/usr/bin/python3', '-c', self.code], args=args, **more)
+        box.wait_out('up')
+        return box
+
+    def kill_both(self, box, spared=()):
+        everything = [p for p in lab.descendants(box.process.pid) if p not in spared]
+        pair = (box.leaf('process'), box.process.pid)
+        for signo in (signal.SIGSTOP, signal.SIGKILL):      # neither sees the other end
+            for p in pair:
+                kill(p, signo)
+        wait_for(lambda: not any(alive(p) for p in everything), 10, lambda: [(p, exe_name(p)) for p in everything if alive(p)])
+        return everything
+
+    def test_while_the_workload_runs(self):
+        for args in self.links:
+            with self.subTest(args=args), self.leaves_nothing(), self.crowd(args) as box:
+                self.assertGreaterEqual(len(self.kill_both(box)), 8)
+
+    def test_while_shells_are_open(self):
+        os.makedirs('/opt/lab/run', mode=0o700, exist_ok=True)
+        if lab.ROOTLESS:
+            os.chown('/opt/lab/run', lab.USER, lab.USER)
+        env = {'XDG_RUNTIME_DIR': '/opt/lab/run'}
+        words = [*lab.as_starter(), str(lab.SUPERVISOR), 'ctl', 'exec', '--name', 'lab-killed', '--', 'sh', '-c', f'trap "" TERM HUP; {LOOP}']
+        with self.leaves_nothing(), self.crowd(['--name', 'lab-killed'], env=env) as box, \
+                subprocess.Popen(words, env={**os.environ, **env}) as client:
+            wait_for(lambda: len([p for p in lab.children(box.leaf('process')) if exe_name(p) in ('sh', 'dash', 'bash')]) >= 2)
+            self.kill_both(box)
+            client.wait(lab.WAIT)
+
+    def test_without_the_right_to_signal_other_users(self):
+        with self.leaves_nothing(), self.crowd(launcher=['setpriv', '--bounding-set=-kill', '--inh-caps=-kill', '--']) as box:
+            self.kill_both(box)
+
+    def test_of_the_janitor_alone_changes_nothing(self):
+        with self.leaves_nothing(), self.crowd() as box:
+            everything, leaf = lab.descendants(box.process.pid), box.leaf('process')
+            janitor = [p for p in lab.children(box.process.pid) if exe_name(p) == 'openshell-supervisor']
+            kill(janitor[0])
+            wait_for(lambda: leaf in lab.children(box.process.pid))
+            box.process.terminate()
+            self.assertEqual(box.process.wait(20), 143, box.err)
+            self.assertFalse([p for p in everything if alive(p)])
+
+
 class Starts(LabTest):
     """A start that fails, or is cut, at each of its steps."""
 
@@ -193,15 +244,24 @@ class Starts(LabTest):
             for signo in (signal.SIGKILL, signal.SIGTERM):
                 with self.subTest(which=which, signo=signo), self.leaves_nothing(), \
                         Sandbox(policy(), ['true'], args=self.fake(**{which: 'exec sleep 600'})) as box:
-                    fake = wait_for(lambda: [p for p in lab.children(box.process.pid) if exe_name(p) == 'sleep'])
+                    fake = wait_for(lambda: [p for p in lab.programs(box.process.pid) if exe_name(p) == 'sleep'])
                     if which == 'network':      # the other leaf has gone as far as it can: the child is held
                         wait_for(lambda: len(lab.children(box.leaf('process') or 0)) == 2)
                     everything = lab.descendants(box.process.pid)
                     kill(box.process.pid, signo)
                     box.process.wait(10)
-                    wait_for(lambda: not any(alive(p) for p in everything if p not in fake), 5)
-                    if signo == signal.SIGKILL:     # a real leaf ends with its channel
-                        kill(fake[0])
+                    # Nobody but a real network leaf's own channel ends that leaf; the janitor ends the process leaf.
+                    stays = fake if which == 'network' else []
+                    wait_for(lambda: not any(alive(p) for p in everything if p not in stays), 10)
+                    if signo == signal.SIGKILL and stays:
+                        kill(stays[0])
+
+    def test_orchestrator_and_process_leaf_are_killed_while_the_command_is_held(self):
+        with self.leaves_nothing(), Sandbox(policy(), ['true'], args=self.fake(network='exec sleep 600')) as box:
+            stays = wait_for(lambda: [p for p in lab.programs(box.process.pid) if exe_name(p) == 'sleep'])
+            wait_for(lambda: len(lab.children(box.leaf('process') or 0)) == 2)
+            Killed.kill_both(self, box, stays)
+            kill(stays[0])
 
     def test_each_moment_of_a_start(self):
         """SIGKILL and SIGTERM after 0, 1, 2 ... milliseconds: no moment leaves anything."""

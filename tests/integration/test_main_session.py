@@ -176,7 +176,7 @@ def kill_main(outer, signo):
 
 
 def leaf_of(pid):
-    return next(p for p in lab.children(pid) if lab.exe_name(p) == 'openshell-supervisor-process')
+    return lab.leaf_of(pid, 'process')
 
 
 class Raw:

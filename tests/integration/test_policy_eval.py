@@ -81,6 +81,12 @@ class Eval(PolicyFile, LabTest):
         self.assertEqual(method['reason'], 'POST /repos/a not permitted by policy')
         self.assertIn('allows this path with GET, not with POST', method['near'])
 
+    def test_file_is_named_with_or_without_the_option(self):
+        path = self.write(POLICY)
+        for words in ([path], ['--policy', path], [f'--policy={path}']):
+            done = run('eval', *words, input=json.dumps({'id': 1, 'kind': 'net', 'host': 'api.github.com', 'port': 443, 'exe': '/usr/bin/git'}) + '\n')
+            self.assertEqual(lines(done)[0]['decision'], 'allow', done)
+
     def test_audit_is_said(self):
         answer, = lines(self.eval([self.request('POST', '/x', host='audit.github.com')]))
         self.assertEqual((answer['decision'], answer['enforcement']), ('deny', 'audit'))

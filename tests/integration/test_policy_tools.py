@@ -152,6 +152,18 @@ class Explain(ToolsTest, LabTest):
                               *(['--ancestors', ','.join(v['ancestors'])] if v['ancestors'] else []))
                 self.assertEqual(json.loads(done.stdout)['decision'], answer['decision'], v['id'])
 
+    def test_policy_may_be_named_by_option(self):
+        """Every word takes FILE and --policy FILE for the same."""
+        want = policy('explain', self.policy).stdout
+        for words in (['--policy', self.policy], [f'--policy={self.policy}'], ['--', self.policy]):
+            self.assertEqual(policy('explain', *words).stdout, want)
+        for word in ('check', 'lint', 'fmt'):
+            want, got = policy(word, self.policy), policy(word, '--policy', self.policy)
+            self.assertEqual((want.returncode, want.stdout, want.stderr), (got.returncode, got.stdout, got.stderr), word)
+        self.assert_status(policy('diff', '--policy', self.policy, self.policy), 0)
+        for words in ([], ['--policy'], ['--policy', self.policy, self.policy], [self.policy, '--json']):
+            self.assert_status(policy('eval', *words), 2)
+
     def test_wrong_command_lines_are_2(self):
         for argv in ([], [self.policy, '--host', 'a'], [self.policy, '--method', 'GET'], [self.policy, '--nope'],
                      [self.policy, '--host', 'a', '--exe', '/b', '--port', '70000'], ['/nonexistent.yaml']):

@@ -10,10 +10,11 @@ import test_attack_identity
 import test_attack_kernel
 import test_attack_supervisor
 import test_bypass
+import test_leftovers
 import test_main_job
 from lab import LabTest, Sandbox, policy, run, wait_for
 
-LEAVES = ('openshell-supervisor-process', 'openshell-supervisor-network')     # not a session program, which comes and goes
+LEAVES = ('openshell-supervisor', 'openshell-supervisor-process', 'openshell-supervisor-network')     # not a session program, which comes and goes
 
 
 class Rootless:
@@ -93,9 +94,9 @@ class Host(Rootless, LabTest):
                 '  try: f(); print("DID")\n  except OSError as e: print(type(e).__name__)\nprint("end")')
         with Sandbox(policy(), ['sh', '-c', f'{lab.CURL} -s --noproxy "*" http://192.0.2.7/; read pids; exec /usr/bin/python3 -c "$0" "$pids"', code], stdin=subprocess.PIPE) as box:
             box.wait_err('192.0.2.7')
-            def ours():     # orchestrator, two leaves, identity worker, bypass monitor; the workload until it executes
+            def ours():     # orchestrator, janitor, two leaves, identity worker, bypass monitor; the workload until it executes
                 return [box.process.pid, *[p for p in lab.descendants(box.process.pid) if lab.exe_name(p) in LEAVES]]
-            wait_for(lambda: len(ours()) == 5)
+            wait_for(lambda: len(ours()) == 6)
             pids = ours()
             box.process.stdin.write((' '.join(map(str, pids)) + '\n').encode())
             box.process.stdin.flush()
@@ -110,6 +111,13 @@ class Streams(Rootless, test_main_job.Streams, LabTest):
 
 class SupervisorHost(Rootless, test_attack_supervisor.Host, LabTest):
     pass
+
+
+class Killed(Rootless, test_leftovers.Killed, LabTest):
+    links = ([],)
+
+    def test_without_the_right_to_signal_other_users(self):
+        self.skipTest('there is one user only')
 
 
 class SupervisorLogs(Rootless, test_attack_supervisor.Logs, LabTest):

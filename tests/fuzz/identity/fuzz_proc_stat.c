@@ -6,9 +6,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	uint64_t start;
-	pid_t ppid;
+	struct procfs_stat s;
 
-	(void) procfs_stat_parse((const char *) data, len, &ppid, &start);
+	(void) procfs_stat_parse((const char *) data, len, &s);
 	return 0;
 }

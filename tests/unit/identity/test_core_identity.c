@@ -241,14 +241,14 @@ TEST(a_command_name_can_not_forge_proc_stat)
 {
 	static const char line[] =
 		"7 (x) R 1 2) S 42 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 12345 1 1\n";
-	uint64_t start;
-	pid_t ppid;
+	struct procfs_stat s;
 
-	ASSERT_OK(procfs_stat_parse(line, sizeof line - 1, &ppid, &start));
-	ASSERT_EQ(ppid, 42);
-	ASSERT_EQ(start, 12345);
+	ASSERT_OK(procfs_stat_parse(line, sizeof line - 1, &s));
+	ASSERT_EQ(s.state, 'S');
+	ASSERT_EQ(s.parent, 42);
+	ASSERT_EQ(s.start, 12345);
 	for (size_t n = 0; n < sizeof line - sizeof " 12345 1 1\n"; n++)
-		ASSERT(procfs_stat_parse(line, n, &ppid, &start) < 0);
+		ASSERT(procfs_stat_parse(line, n, &s) < 0);
 }
 
 TEST(links_are_followed_inside_the_entrypoints_root)
