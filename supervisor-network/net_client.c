@@ -113,10 +113,10 @@ void net_client_expire(struct net_leaf *n, uint64_t now_ms)
 static void on_tick(void *owner)
 {
 	struct net_leaf *n = owner;
-	uint64_t next = 0;
+	uint64_t now = loop_now_ms(n->loop), next = 0;
 
 	n->tick_at_ms = 0;
-	net_client_expire(n, loop_now_ms(n->loop));
+	net_client_expire(n, now);
 	for (struct net_client *c = n->clients; c; c = c->next)
 		if (!next || c->deadline_ms < next)
 			next = c->deadline_ms;

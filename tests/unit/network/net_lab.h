@@ -16,6 +16,7 @@
 #include "core_policy.h"
 #include "core_tls.h"
 #include "core_tls_authority.h"
+#include "core_tls_bundle.h"
 #include "ipc_common.pb-c.h"
 #include "ipc_network.h"
 #include "ipc_network.pb-c.h"
@@ -42,6 +43,7 @@ struct lab {
 	struct tls_authority *authority;
 	struct tls_server *origin;  /* TLS of the upstream */
 	struct tls_client *program; /* and of the client */
+	struct tls_bundle *roots;   /* the client's, and the leaf's */
 };
 
 /* ---- the orchestrator's end ---- */
@@ -203,8 +205,10 @@ static inline void lab_tls(struct lab *l)
 {
 	Openshell__Ipc__NetAuthority m = OPENSHELL__IPC__NET_AUTHORITY__INIT;
 	struct secret *key;
+	const unsigned char *der;
 	struct err e = { 0 };
 	const char *pem;
+	size_t len;
 
 	ASSERT_OK(tls_setup(&e));
 	ASSERT_OK(tls_authority_new(&l->authority, &e));
@@ -212,10 +216,13 @@ static inline void lab_tls(struct lab *l)
 	pem = tls_authority_pem(l->authority);
 	m.certificate = (char *) (uintptr_t) pem;
 	lab_send_file(l, NET_AUTHORITY, &m.base, secret_bytes(key), secret_len(key));
-	lab_send_file(l, NET_ROOTS, NULL, pem, strlen(pem));
+	ASSERT_OK(tls_bundle_new(&l->roots, &e));
+	ASSERT_OK(tls_bundle_add(l->roots, pem, strlen(pem), NULL, NULL, &e));
+	der = tls_bundle_der(l->roots, &len);
+	lab_send_file(l, NET_ROOTS, NULL, der, len);
 	secret_free(key);
 	ASSERT_OK(tls_server_new(l->authority, &l->origin, &e));
-	ASSERT_OK(tls_client_new(pem, strlen(pem), &l->program, NULL, &e));
+	ASSERT_OK(tls_client_new(der, len, &l->program, &e));
 }
 
 /* A leaf that has said hello, and no more. */
@@ -301,6 +308,7 @@ static inline void lab_end(struct lab *l)
 	net_leaf_free(l->leaf);
 	channel_free(l->up);
 	tls_client_free(l->program);
+	tls_bundle_free(l->roots);
 	tls_server_free(l->origin);
 	tls_authority_free(l->authority);
 	if (l->listener >= 0)
