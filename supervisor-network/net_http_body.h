@@ -24,10 +24,11 @@ struct net_carry {
 	bool to_chunks; /* written as chunks; otherwise as it is */
 	uint64_t left;
 	struct net_chunked chunks;
-	/* What the data goes through; borrowed, either may be NULL. */
+	/* What the data goes through; borrowed, each may be NULL. */
 	struct credential_scan *scan;
 	struct credential_scrub *scrub;
-	bool read;    /* the last byte of the message was seen */
+	const struct credential_scrub *scrub_trailers; /* whatever the body's type */
+	bool read;				       /* the last byte of the message was seen */
 	bool flushed; /* what scan or scrub held back was written */
 	bool done;    /* and the end was written */
 };

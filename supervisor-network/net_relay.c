@@ -388,6 +388,7 @@ static int take_head(struct net_exchange *x, const struct net_head *h, struct er
 	net_carry_init(
 		&x->response, &in, false, out.framing == NET_BODY_CHUNKED, trailers_for(x, 1, &in));
 	x->response.scrub = scrub_body ? x->scrub : NULL;
+	x->response.scrub_trailers = x->scrub;
 	return 0;
 }
 
