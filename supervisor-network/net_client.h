@@ -61,6 +61,7 @@ struct net_client {
 	char *canonical;
 	struct net_body body;
 	struct net_collect *collect; /* the body, when it was read before */
+	bool holds_body;	     /* counted in the leaf, from then until it has been sent */
 
 	struct identity_question question;
 	uint32_t asked;

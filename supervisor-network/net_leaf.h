@@ -36,6 +36,7 @@ struct net_leaf {
 
 	struct net_client *clients; /* doubly linked */
 	size_t n_clients;
+	size_t n_bodies; /* clients that hold a body which was, or is being, read whole */
 	struct loop_timer *tick;
 	uint64_t tick_at_ms; /* 0: not armed */
 

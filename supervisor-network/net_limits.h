@@ -24,6 +24,8 @@
 #define NET_DROP_TURN 64    /* relay buffers of a refused client dropped per turn of the loop */
 #define NET_RELAY_TURNS 128 /* steps of one exchange per turn of the loop, 16 KiB each */
 
+#define NET_BODIES_MAX 256 /* bodies read whole at a time, of all clients (503 beyond) */
+
 /* time */
 #define NET_HEADER_MS 15000    /* first byte of a head, or accept, to its end */
 #define NET_PEEK_MS 15000      /* tunnel open to the bytes that say what it carries */
