@@ -271,9 +271,27 @@ static void on_attached(
 	advance(r);
 }
 
+/* Processes of one user reach each other, and share limits, wherever the kernel has no Landlock. */
+static bool is_proxy_user(struct orch_run *r, uint32_t uid)
+{
+	struct err e = { 0 };
+
+	if (r->proxy.rootless || uid != r->proxy.uid)
+		return false;
+	(void) err_set(&e, EINVAL,
+		"the command would have uid %u, which is the network leaf's; give that another "
+		"one with --proxy-uid",
+		uid);
+	orch_run_fail(r, &e);
+	return true;
+}
+
 static void on_claimed(void *owner, const Openshell__Ipc__ProcClaimed *c)
 {
 	struct orch_run *r = owner;
+
+	if (is_proxy_user(r, c->uid))
+		return;
 
 	for (size_t i = 0; i < c->n_warnings; i++)
 		orch_events_notice(

@@ -185,6 +185,7 @@ void net_client_free(struct net_client *c)
 	cancel_questions(c);
 	net_tunnel_free(c->tunnel);
 	net_collect_free(c->collect);
+	net_collect_release(c);
 	net_copy_free(c->copy);
 	net_exchange_free(c->exchange);
 	net_who_done(&c->who);
@@ -280,6 +281,8 @@ void net_client_send_and_linger(struct net_client *c, const char *bytes, size_t 
 	net_stream_end(c->stream);
 	c->phase = NET_PHASE_LINGER;
 	cancel_questions(c);
+	net_collect_free(TAKE_PTR(c->collect));
+	net_collect_release(c);
 	net_exchange_free(TAKE_PTR(c->exchange));
 	net_client_drop_upstream(c);
 	/* A slow reader gets its time for what TLS still holds. */
@@ -366,6 +369,7 @@ void net_client_next(struct net_client *c)
 {
 	c->served = true;
 	c->phase = NET_PHASE_HEAD;
+	net_collect_release(c);
 	net_client_deadline(c, c->in_len ? NET_HEADER_MS : NET_KEEPALIVE_MS);
 	if (++c->answered < NET_PIPELINE_TURN)
 		on_head(c);

@@ -61,6 +61,7 @@ struct net_client {
 	char *canonical;
 	struct net_body body;
 	struct net_collect *collect; /* the body, when it was read before */
+	bool holds_body;	     /* counted in the leaf, from then until it has been sent */
 
 	struct identity_question question;
 	uint32_t asked;
@@ -75,6 +76,7 @@ struct net_client {
 	struct net_stream *upstream; /* kept between requests */
 	char upstream_host[NET_HOST_MAX + 1];
 	uint16_t upstream_port;
+	struct addr upstream_addr;
 	bool upstream_used; /* it carried a request */
 
 	struct net_tunnel *tunnel;
@@ -128,7 +130,8 @@ void net_client_await_head(struct net_client *c);
 void net_client_name(const struct net_client *c, char *buf, size_t size);
 /* The destination is decided: resolve, check, dial. May free c. */
 void net_client_go(struct net_client *c);
-/* The connection that is dialled or kept: for this target? */
+/* The connection that is dialled or kept: for this target, and at an address that whoever asks now may
+ * reach?  It may have been made for another program. */
 bool net_client_upstream_fits(const struct net_client *c);
 void net_client_drop_upstream(struct net_client *c);
 

@@ -223,7 +223,11 @@ static void on_upstream(void *owner)
 
 bool net_client_upstream_fits(const struct net_client *c)
 {
-	return c->upstream_port == c->to.port && strcmp(c->upstream_host, c->to.host) == 0;
+	struct net_addresses a = { .n = 1, .at = { c->upstream_addr } };
+	struct net_destination d;
+
+	return c->upstream_port == c->to.port && strcmp(c->upstream_host, c->to.host) == 0 &&
+		(c->tunnelled || net_destination_check(c->leaf, &c->to, c->decision, &a, &d));
 }
 
 void net_client_drop_upstream(struct net_client *c)
@@ -231,7 +235,7 @@ void net_client_drop_upstream(struct net_client *c)
 	net_stream_free(TAKE_PTR(c->upstream));
 }
 
-static void start_relay(struct net_client *c, int take_fd)
+static void start_relay(struct net_client *c, int take_fd, const struct addr *at)
 {
 	struct err e = { 0 };
 
@@ -241,6 +245,7 @@ static void start_relay(struct net_client *c, int take_fd)
 	}
 	(void) snprintf(c->upstream_host, sizeof c->upstream_host, "%s", c->to.host);
 	c->upstream_port = c->to.port;
+	c->upstream_addr = *at;
 	c->upstream_used = false;
 	if (c->is_connect)
 		net_client_open_tunnel(c);
@@ -251,13 +256,13 @@ static void start_relay(struct net_client *c, int take_fd)
 static void on_dialled(void *owner, int take_fd, const struct addr *to, int code)
 {
 	struct net_client *c = owner;
+	struct addr at = *to; /* a part of the dial */
 
-	(void) to;
 	net_dial_free(TAKE_PTR(c->dial));
 	if (take_fd < 0)
 		refuse_unreachable(c, strerror(code));
 	else
-		start_relay(c, take_fd);
+		start_relay(c, take_fd, &at);
 }
 
 static void refuse_without_tls(struct net_client *c)
@@ -302,7 +307,7 @@ static void on_resolved(void *owner, const struct net_addresses *a, const char *
 	if (net_dial_start(c->leaf, &to, &c->dial, &fd, &e) < 0)
 		refuse_unreachable(c, e.text);
 	else if (fd >= 0)
-		start_relay(c, fd);
+		start_relay(c, fd, &a->at[0]);
 }
 
 void net_client_go(struct net_client *c)

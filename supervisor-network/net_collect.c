@@ -109,6 +109,13 @@ void net_collect_ready(struct net_client *c)
 		k->fn(c);
 }
 
+void net_collect_release(struct net_client *c)
+{
+	if (c->holds_body)
+		c->leaf->n_bodies--;
+	c->holds_body = false;
+}
+
 static void ask(struct net_client *c)
 {
 	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -120,8 +127,15 @@ static void ask(struct net_client *c)
 
 void net_collect_begin(struct net_client *c, size_t max, net_collect_fn fn)
 {
-	struct net_collect *k = calloc(1, sizeof *k);
+	struct net_collect *k;
 
+	if (c->leaf->n_bodies >= NET_BODIES_MAX) {
+		net_client_refuse(c, 503, "too_many_bodies",
+			"too many requests whose bodies are read whole are under way; try again",
+			"");
+		return;
+	}
+	k = calloc(1, sizeof *k);
 	if (!k) {
 		net_client_refuse(c, 503, "out_of_memory", "no memory for this request", "");
 		return;
@@ -135,6 +149,8 @@ void net_collect_begin(struct net_client *c, size_t max, net_collect_fn fn)
 	k->max = max;
 	net_carry_init(&k->carry, &c->body, true, false, k->trailers);
 	c->collect = k;
+	c->holds_body = true;
+	c->leaf->n_bodies++;
 	c->phase = NET_PHASE_BODY;
 	net_client_deadline(c, NET_BODY_MS);
 	ask(c);

@@ -18,4 +18,6 @@ void net_collect_begin(struct net_client *c, size_t max, net_collect_fn fn);
 /* The client's socket is ready in NET_PHASE_BODY.  May free c. */
 void net_collect_ready(struct net_client *c);
 struct net_slice net_collect_bytes(const struct net_collect *k);
+/* The client needs its body no more. */
+void net_collect_release(struct net_client *c);
 void net_collect_free(struct net_collect *k); /* wipes */

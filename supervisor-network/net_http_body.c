@@ -118,6 +118,8 @@ static int write_trailers(struct net_carry *c, struct net_bytes *out, struct err
 		(void) credential_scrub_text(c->scrub_trailers, block, c->chunks.kept - 1);
 	if (net_head_trailers(block, c->chunks.kept + 1, &h, e) < 0)
 		return err_wrap(e, "trailers");
+	if (c->scrub_trailers)
+		(void) credential_scrub_text(c->scrub_trailers, block, c->chunks.kept + 1);
 	for (size_t i = 0; i < h.n_fields; i++) {
 		if (net_trailer_is_refused(h.fields[i].name))
 			continue;

@@ -24,7 +24,7 @@ struct net_carry {
 	bool to_chunks; /* written as chunks; otherwise as it is */
 	uint64_t left;
 	struct net_chunked chunks;
-	/* What the data goes through; borrowed, either may be NULL. */
+	/* What the data goes through; borrowed, each may be NULL. */
 	struct credential_scan *scan;
 	struct credential_scrub *scrub;
 	const struct credential_scrub *scrub_trailers; /* of whatever body */

@@ -38,6 +38,7 @@ struct net_leaf {
 	size_t n_clients;
 	char *spare_in[NET_SPARE_BUFFERS_MAX]; /* for net_client_buffer.c */
 	unsigned n_spare_in;
+	size_t n_bodies; /* clients that hold a body which was, or is being, read whole */
 	struct loop_timer *tick;
 	uint64_t tick_at_ms; /* 0: not armed */
 

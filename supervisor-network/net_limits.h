@@ -26,6 +26,8 @@
 #define NET_CLIENT_BUFFER (NET_TUNNEL_HEAD_MAX + NET_BUFFER) /* bytes of a client not yet used */
 #define NET_SPARE_BUFFERS_MAX 8 /* buffers of idle clients kept for the next one that wakes */
 
+#define NET_BODIES_MAX 256 /* bodies read whole at a time, of all clients (503 beyond) */
+
 /* time */
 #define NET_HEADER_MS 15000    /* first byte of a head, or accept, to its end */
 #define NET_PEEK_MS 15000      /* tunnel open to the bytes that say what it carries */

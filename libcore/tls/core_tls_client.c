@@ -6,6 +6,7 @@
 #include <time.h>
 #include <mbedtls/oid.h>
 #include "core_text.h"
+#include "core_tls_constraints.h"
 #include "core_tls_inner.h"
 #include "core_tls_pem.h"
 
@@ -88,6 +89,20 @@ static void describe(struct tls_stream *t, const mbedtls_x509_crt *crt, int dept
 	t->bad_depth = depth;
 }
 
+/* What an authority says of itself: for other names, or for mail alone. */
+static uint32_t judge_authority(const struct tls_stream *t, const mbedtls_x509_crt *crt)
+{
+	uint32_t flags = 0;
+
+	if (!tls_constraints_allow(crt->v3_ext.p, crt->v3_ext.len, t->host))
+		flags |= MBEDTLS_X509_BADCERT_OTHER;
+	if (mbedtls_x509_crt_has_ext_type(crt, MBEDTLS_X509_EXT_EXTENDED_KEY_USAGE) &&
+		mbedtls_x509_crt_check_extended_key_usage(crt, MBEDTLS_OID_SERVER_AUTH,
+			MBEDTLS_OID_SIZE(MBEDTLS_OID_SERVER_AUTH)) != 0)
+		flags |= MBEDTLS_X509_BADCERT_EXT_KEY_USAGE;
+	return flags;
+}
+
 /* mbedTLS has checked; we add what it leaves open, and remember what was wrong.  It is called from
  * the root down to the server's own certificate, depth 0. */
 static int verify(void *stream, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
@@ -101,6 +116,8 @@ static int verify(void *stream, mbedtls_x509_crt *crt, int depth, uint32_t *flag
 		if (!mbedtls_x509_crt_has_ext_type(crt, MBEDTLS_X509_EXT_SUBJECT_ALT_NAME) ||
 			(len && !has_address(crt, address, len)))
 			*flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
+	} else {
+		*flags |= judge_authority(t, crt);
 	}
 	if (*flags) {
 		t->bad_flags |= *flags;

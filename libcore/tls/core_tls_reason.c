@@ -145,6 +145,11 @@ static void explain_certificate(struct tls_stream *t)
 			"be "
 			"trusted, start with --upstream-ca FILE",
 			t->host, t->bad_detail);
+	else if (f & MBEDTLS_X509_BADCERT_OTHER)
+		SAY(t, TLS_REASON_CERT_NAME, EACCES,
+			"an authority above the certificate of %s may not vouch for that name (its "
+			"name constraints)",
+			t->host);
 	else
 		SAY(t, TLS_REASON_CERT_USAGE, EACCES, "%s %s is not one for a server", which,
 			t->host);

@@ -74,8 +74,6 @@ static int confine(struct err *e)
 		.n_groups = 1,
 		.keep_ids = true };
 
-	if (confine_harden(e) < 0)
-		return -e->code;
 	/* In a user namespace of one uid there is no nobody; there are no capabilities to keep. */
 	if (confine_drop(geteuid() == 0 ? &id : &as_we_are, e) < 0)
 		return -e->code;
@@ -109,6 +107,9 @@ static int serve(struct err *e)
 	size_t len = 0;
 	int r;
 
+	/* First: until then whoever has our uid, as the workload has without root, may look at us. */
+	if (confine_harden(e) < 0)
+		return -e->code;
 	if (close_range(PROC_SSH_KEY_FD + 1, UINT_MAX, 0) < 0)
 		return err_set(e, errno, "close descriptors");
 	if (loop_new(&l, e) < 0 || read_key(PROC_SSH_KEY_FD, &key, &len, e) < 0)

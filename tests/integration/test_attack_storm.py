@@ -7,6 +7,7 @@ import os
 import pathlib
 import random
 import re
+import signal
 import socket
 import ssl
 import struct
@@ -130,7 +131,18 @@ class Storm(LabTest):
                 'request_body_credential_rewrite': True}
         return policy({'web': rule(endpoint(**more), endpoint(port=443, **more), endpoint(port=444), binaries=(PYTHON,))})
 
-    def storm(self, seed):
+    def change(self, box, credential, end):
+        """Policies and credentials come and go under what is under way."""
+        turn = 0
+        while not end.wait(.05):
+            with contextlib.suppress(OSError):
+                turn += 1
+                box.write_policy(policy({}) if turn % 4 == 0 else self.policy())
+                box.write_credentials([] if turn % 5 == 0 else [credential])
+                box.process.send_signal(signal.SIGHUP)
+        box.write_policy(self.policy())
+
+    def storm(self, seed, changing=False):
         credential = entry(value=SECRET, endpoints=[{'host': 'origin.test', 'port': p, 'path': '/v1/**'} for p in (80, 443)])
         command = ['/usr/bin/python3', '-c', CLIENT.read_text(), str(seed), str(SECONDS)]
         origins = [Chaos(80, seed), Chaos(443, seed + 1, tls=self.ca.context('origin')), Chaos(444, seed + 2, raw=True)]
@@ -147,9 +159,17 @@ class Storm(LabTest):
                 lab.subprocess.Popen = real
             stack.enter_context(box)
             wait_for(lambda: box.leaf('network'))
-            leaf, before = box.leaf('network'), None
+            leaf = box.leaf('network')
+            end = threading.Event()
+            if changing:
+                box.wait_err('enforcing')
+                changer = threading.Thread(target=self.change, args=(box, credential, end))
+                changer.start()
+                stack.callback(changer.join)
+                stack.callback(end.set)
             out = box.wait_out(r'storm \d+', SECONDS + 60)
             self.assertEqual(box.leaf('network'), leaf, box.err)
+            end.set()
             # Nothing is left of them once their servers have gone; a head may wait for 15 s.
             for origin in origins:
                 origin.__exit__()
@@ -163,3 +183,6 @@ class Storm(LabTest):
 
     def test_random_peers_on_both_sides(self):
         self.assertGreater(self.storm(SEED), 20)
+
+    def test_random_peers_while_policy_and_credentials_change(self):
+        self.assertGreater(self.storm(SEED + 1, changing=True), 20)

@@ -74,6 +74,19 @@ class Inspected(LabTest):
                 self.assertIn(f'/v1/{HIDDEN}?k={HIDDEN}', got.out)
                 self.assertRegex(got.out, r'"Authorization": "Basic \[CREDENTIAL\]\*+"')
 
+    def test_scrubbed_in_trailers(self):
+        def reply(request):
+            value = request.field('X-Key')[0].encode()
+            return (b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: image/png\r\n\r\n'
+                    b'3\r\nabc\r\n0\r\nX-Back: ' + value + b'\r\n\r\n')
+
+        with Recorder(reply) as origin:
+            got = run([entry(value=SECRET)], sh('curl -sS -i --raw -H "X-Key: $TOKEN" http://origin.test/v1/x'),
+                      rules=rules(scrub_responses=True))
+        self.assertEqual(origin.requests[0].field('X-Key'), [SECRET])
+        self.assertNotIn(SECRET, got.out)
+        self.assertIn(f'X-Back: {HIDDEN}', got.out)
+
     def test_not_scrubbed_without_the_flag_or_in_other_types(self):
         for more, kind in (({}, 'text/plain'), ({'scrub_responses': True}, 'application/octet-stream')):
             with self.subTest(kind=kind), Echo(kind=kind):

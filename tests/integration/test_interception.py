@@ -382,6 +382,24 @@ class Verification(TlsTest, LabTest):
         self.ca.issue('client', usage='clientAuth')
         self.refused(self.ca.context('client'), 'unsuitable')
 
+    def below(self, extensions):
+        self.ca.sub('sub', extensions).issue('below', signer='sub').chain('below', 'sub')
+        return self.ca.context('below')
+
+    def test_authority_for_other_names(self):
+        """Not critical, or mbedTLS would refuse it itself."""
+        self.refused(self.below('nameConstraints=permitted;DNS:other.test\n'), 'for_other_host')
+        self.refused(self.below('nameConstraints=excluded;DNS:test\n'), 'for_other_host')
+
+    def test_authority_for_mail_alone(self):
+        self.refused(self.below('extendedKeyUsage=emailProtection\n'), 'unsuitable')
+
+    def test_authority_below_another_that_may(self):
+        for extensions in ('', 'nameConstraints=permitted;DNS:origin.test\n', 'extendedKeyUsage=serverAuth,clientAuth\n'):
+            with self.subTest(extensions), TlsOrigin(self.below(extensions)):
+                got = self.go(tls_rest(), ['curl', '-sS', 'https://origin.test/ok'])
+                self.assertIn('GET /ok from', got.out, got)
+
     def test_old_protocol(self):
         context = self.ca.context('origin', weak=True)
         context.minimum_version = ssl.TLSVersion.TLSv1

@@ -216,6 +216,7 @@ class Starts(LabTest):
     def test_claim(self):
         self.fails(policy(user='no-such-user'), ['true'], 'no-such-user')
         self.fails(policy(user='root'), ['true'], 'root')
+        self.fails(policy(user=1337), ['true'], '--proxy-uid')
         self.fails(policy(user=0, group=None).replace('"version": 1', '"version": 1, "process": {"run_as_user": "0", "run_as_group": "0"}'), ['true'])
         self.fails(policy(read_only=['/nonexistent'], landlock={'compatibility': 'hard_requirement'}), ['true'], '/nonexistent')
         self.fails(policy(), ['true'], 'pids', env={'OPENSHELL_REQUIRE_RUNTIME_PID_LIMIT': '1'}) \

@@ -35,6 +35,22 @@ class Authority:
                  '-extfile', 'ext', '-out', f'{file}.pem')
         return self
 
+    def sub(self, name, extensions):
+        """A further authority below this one; issue(..., signer=name) and then chain()."""
+        self.serial += 1
+        (self.dir / 'ext').write_text('basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign\n' + extensions)
+        self.run('ecparam', '-genkey', '-name', 'prime256v1', '-noout', '-out', f'{name}.key')
+        self.run('req', '-new', '-key', f'{name}.key', '-subj', f'/CN={name}', '-out', f'{name}.csr')
+        self.run('x509', '-req', '-in', f'{name}.csr', '-CA', 'ca.pem', '-CAkey', 'ca.key', '-set_serial', str(self.serial),
+                 '-days', '30', '-extfile', 'ext', '-out', f'{name}.pem')
+        return self
+
+    def chain(self, file, *above):
+        """The server shows these behind its own."""
+        path = self.dir / f'{file}.pem'
+        path.write_text(path.read_text() + ''.join((self.dir / f'{a}.pem').read_text() for a in above))
+        return self
+
     def context(self, file, weak=False, **more):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         if weak:
