@@ -106,6 +106,22 @@ static void refuse_denied(struct net_client *c, struct judged *j)
 	refuse_by_policy(c, j, detail);
 }
 
+/* An unsigned request is not what the policy asks for. */
+static void refuse_unsigned(struct net_client *c, struct judged *j)
+{
+	char detail[512];
+
+	(void) snprintf(detail, sizeof detail,
+		"%s:%u asks for requests that are signed with a credential (SigV4), which this "
+		"build does not do; they are refused rather than sent unsigned",
+		c->to.host, c->to.port);
+	(void) snprintf(j->decision.near, sizeof j->decision.near,
+		"without `credential_signing` in rule \"%.64s\" the program's own requests go "
+		"through",
+		j->decision.route.policy);
+	refuse_by_policy(c, j, detail);
+}
+
 static void refuse_unbuilt(struct net_client *c, struct judged *j)
 {
 	const char *protocol = protocol_name(j->decision.route.protocol);
@@ -223,6 +239,8 @@ static bool obey(struct net_client *c, struct judged *j, enum net_upgrade upgrad
 		refuse_unbuilt(c, j);
 	else if (upgrade == NET_UPGRADE_H2C)
 		refuse_h2c(c, j);
+	else if (d->has_route && d->route.signing != POLICY_SIGN_NONE)
+		refuse_unsigned(c, j);
 	else if (d->verdict == POLICY_DENIED || !d->has_route)
 		refuse_denied(c, j);
 	else

@@ -211,3 +211,36 @@ class Relays(LabTest):
                     self.assertEqual((answer.codes, answer.json['error'], answer.json['protocol']), ([403], 'policy_denied', protocol), answer)
                     self.assertIn(f'asks for inspection as {protocol}, which this build does not have', answer.json['detail'])
                 self.assertEqual([bytes(r) for r in origin.raw if r], [])
+
+    def test_79_signatures_are_refused_by_name(self):
+        doc = rest(access='full', credential_signing='sigv4', signing_service='s3')
+        answers, origin = answers_of(doc, [case(get('/x')), forward('/x')])
+        for answer in answers:
+            self.assertEqual((answer.codes, answer.json['error']), ([403], 'policy_denied'), answer)
+            self.assertIn('refused rather than sent unsigned', answer.json['detail'])
+        self.assertEqual([bytes(r) for r in origin.raw if r], [])
+
+    def test_middleware_without_which_nothing_may_flow_ends_the_start(self):
+        doc = json.loads(rest())
+        for on_error, good in ((None, False), ('fail_closed', False), ('fail_open', True)):
+            doc['network_middlewares'] = {'guard': {'middleware': 'm', 'endpoints': {'include': ['origin.test']},
+                                                    **({'on_error': on_error} if on_error else {})}}
+            got = lab.run(json.dumps(doc), ['echo', 'ran'])
+            self.assertEqual((got.code, got.out), (0, 'ran\n') if good else (1, ''), got)
+            if not good:
+                self.assertIn('network_middlewares.guard: middlewares are not built yet', got.err)
+
+    def test_71_hidden_placeholders_never_become_the_secret(self):
+        """Base64 anywhere but in Basic, halves, and other spellings stay what they are, or are refused."""
+        def b64(text):
+            return base64.b64encode(text.encode()).decode()
+        cases = [case(get('/v1/a', 'origin.test', LAST, 'X-A: ' + b64('openshell:resolve:env:TOKEN'), 'Authorization: Bearer ' + b64('openshell:resolve:env:TOKEN'))),
+                 case(get('/v1/b', 'origin.test', LAST, 'X-A: openshell:resolve:', 'X-A: env:TOKEN')),
+                 case(get('/v1/c?a=openshell:resolve:&b=env:TOKEN', 'origin.test', LAST)),
+                 case(get('/v1/d', 'origin.test', LAST, 'X-A: OpenShell:Resolve:Env:TOKEN')),
+                 case(get('/v1/e', 'origin.test', LAST, 'X-A: %256fpenshell:resolve:env:TOKEN')),
+                 case(get('/v1/f', 'origin.test', LAST, 'X-A: %6fpenshell%3Aresolve%3Aenv%3ATOKEN')),
+                 case(get('/v1/g', 'origin.test', LAST, 'X-A: "@TOKEN@"')), case(get('/v1/h', 'origin.test', LAST, 'X-A: a=@TOKEN@'))]
+        answers, origin = answers_of(rest(), cases, with_token)
+        self.assertEqual([a.codes for a in answers], [[200]] * 5 + [[500]] * 3, answers)
+        self.assertNotIn(SECRET.encode(), b''.join(bytes(r) for r in origin.raw))
