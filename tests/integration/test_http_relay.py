@@ -368,24 +368,26 @@ class Tunnels(LabTest):
         self.assertEqual((denied.codes, len(origin.requests)), ([403], 2), denied)
 
     def test_a_reload_closes_tunnels(self):
-        def doc(path):
-            return rest(('GET', path))
+        """Inspected, and where requests merely pass through."""
+        def through(path):
+            return policy({'web' + path.strip('/'): rule(endpoint(), binaries=(PYTHON,))})
         code = ('import socket,sys\ns=socket.create_connection(("10.200.0.1",3128)); s.settimeout(30)\n'
                 's.sendall(b"CONNECT origin.test:80 HTTP/1.1\\r\\n\\r\\n"); s.recv(999)\n'
                 's.sendall(b"GET /a HTTP/1.1\\r\\nHost: origin.test\\r\\n\\r\\n"); b=b""\n'
                 'while not b.endswith(b"ok"): b+=s.recv(999)\nprint(b[:15], flush=True)\n'
                 'print("end", s.recv(999), file=open("end", "w"), flush=True); sys.stdin.read()')
-        with Recorder(), Sandbox(doc('/a'), ['/usr/bin/python3', '-c', code]) as box:
-            box.wait_out('200')
-            box.wait_err('enforcing')
+        for doc in (lambda path: rest(('GET', path)), through):
+            with Recorder(), Sandbox(doc('/a'), ['/usr/bin/python3', '-c', code]) as box:
+                box.wait_out('200')
+                box.wait_err('enforcing')
 
-            def ended():
-                # A file that is changed at once may be changed before it is watched: until it takes.
-                box.write_policy(doc(f'/b{time.monotonic_ns()}'))
-                time.sleep(0.1)
-                end = box.work / 'end'
-                return end.exists() and end.read_text()
-            self.assertEqual(lab.wait_for(ended).strip(), "end b''")
+                def ended():
+                    # A file that is changed at once may be changed before it is watched: until it takes.
+                    box.write_policy(doc(f'/b{time.monotonic_ns()}'))
+                    time.sleep(0.1)
+                    end = box.work / 'end'
+                    return end.exists() and end.read_text()
+                self.assertEqual(lab.wait_for(ended).strip(), "end b''")
 
 
 class Rules(LabTest):
