@@ -412,6 +412,12 @@ class Rules(LabTest):
             ('GET', '/api/x/y', 200), ('HEAD', '/api/x', 200), ('OPTIONS', '/api/x', 403), ('POST', '/api/items/7', 200),
             ('POST', '/api/items/7/8', 403), ('DELETE', '/api/items/7', 403), ('GET', '/other', 403)])
 
+    def test_r01_r02_r03_r12_methods_and_queries_of_both_kinds_of_rule(self):
+        self.check(rest(('patch', '/low'), ('POST', '/post'), ('GET', '/get')), [
+            ('PATCH', '/low', 200), ('HEAD', '/post', 403), ('OPTIONS', '/get', 403), ('HEAD', '/get', 200)])
+        self.check(rest(access='full', deny_rules=[{'method': 'post', 'path': '/d', 'query': {'v': {'any': ['a*', 'z']}}}]), [
+            ('POST', '/d?v=b&v=abc', 403), ('POST', '/d?v=z', 403), ('POST', '/d?v=b', 200), ('POST', '/d', 200), ('GET', '/d?v=z', 200)])
+
     def test_presets(self):
         self.check(rest(access='read-only'), [('GET', '/', 200), ('HEAD', '/', 200), ('OPTIONS', '/', 200), ('POST', '/', 403)])
         self.check(rest(access='read-write'), [('PUT', '/', 200), ('PATCH', '/', 200), ('DELETE', '/', 403)])
