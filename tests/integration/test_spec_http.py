@@ -174,6 +174,22 @@ class Relays(LabTest):
                     self.assertEqual((request.field('connection'), request.field('upgrade')), (['Upgrade'], ['websocket']))
                     self.assertEqual(request.field('x-gone'), [] if 'X-Gone' in connection else ['1'])
 
+    def test_upgrade_behind_another_request_of_its_connection(self):
+        """Over a kept connection the head stays for a second try until the answer is there."""
+        ask = get('/a') + get('/chat', 'origin.test', 'Connection: Upgrade', *self.WEBSOCKET) + b'spoken early'
+
+        class Chat(Recorder):
+            def _answer(self, peer, request):
+                if request.target == '/a':
+                    return super()._answer(peer, request)
+                peer.sendall(Relays.SWITCH)     # nothing of what was spoken early comes before it
+                peer.sendall(peer.recv(100).upper())
+                return False
+        with Chat() as origin:
+            answer = converse(rest(), [case(ask, wait=b'EARLY')])[0]
+        self.assertEqual((answer.codes, origin.targets, origin.connections), ([200, 101], ['/a', '/chat'], 1), answer)
+        self.assertTrue(answer.out.endswith(b'\r\n\r\nSPOKEN EARLY'), answer)
+
     def test_t06_h2c_needs_both_tokens(self):
         """Named by no Connection field it is no upgrade, and ends here like every Upgrade."""
         answers, origin = answers_of(rest(), [case(get('/x', 'origin.test', 'Upgrade: h2c', LAST)),
