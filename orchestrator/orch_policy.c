@@ -10,6 +10,7 @@
 #include "core_text.h"
 #include "orch_open.h"
 #include "orch_policy.h"
+#include "orch_policy_unbuilt.h"
 
 #define SENTENCE_BYTES 1024
 
@@ -125,31 +126,6 @@ static void say_problems(
 		p->say(p->owner, text);
 }
 
-/* Transparent capture needs a substrate of its own (spec/orchestrator 2.3), so it is refused, not
- * quietly turned into something else. */
-static int check_tcp(const struct policy_doc *d, struct err *e)
-{
-	const Openshell__Sandbox__V1__SandboxPolicy *m = policy_message(d);
-
-	for (size_t i = 0; i < m->n_network_policies; i++) {
-		const Openshell__Sandbox__V1__NetworkPolicyRule *rule =
-			m->network_policies[i]->value;
-
-		for (size_t j = 0; rule && j < rule->n_endpoints; j++) {
-			const char *protocol = rule->endpoints[j]->protocol;
-
-			if (protocol && text_ieq(protocol, strlen(protocol), "tcp", 3))
-				return err_set(e, ENOTSUP,
-					"%s: network_policies.%s.endpoints[%zu]: protocol tcp "
-					"(transparent capture) is not built yet; leave protocol "
-					"out "
-					"and let the program use the proxy",
-					policy_name(d), m->network_policies[i]->key, j);
-		}
-	}
-	return 0;
-}
-
 static bool is_same(const struct version *a, const struct version *b)
 {
 	return a->bytes && a->len == b->len && memcmp(a->bytes, b->bytes, b->len) == 0;
@@ -172,7 +148,7 @@ static int version_make(const struct orch_policy *p, const char *name, const cha
 			report.n_errors == 1 ? "" : "s");
 	policy_report_done(&report);
 	if (r == 0)
-		r = check_tcp(v.doc, e);
+		r = orch_policy_unbuilt(v.doc, e);
 	if (r == 0)
 		r = fd_sealed_new("policy", v.bytes, v.len, &v.fd, e);
 	if (r < 0)

@@ -120,6 +120,8 @@ void net_client_take_head(struct net_client *c, size_t head_len);
 void net_client_take_tunnelled(struct net_client *c, size_t head_len);
 /* The host is decided: do the rules allow the request in head, with the path in to?  May free c. */
 void net_client_judge(struct net_client *c);
+/* Its Host is not that of its tunnel, or it has none and asks for a credential.  Frees c in the end. */
+void net_client_refuse_authority(struct net_client *c);
 /* Read what is there into in; false when the connection has ended or failed. */
 bool net_client_fill(struct net_client *c);
 /* A request was answered: wait for the next one.  May free c. */

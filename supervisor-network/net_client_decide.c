@@ -24,8 +24,12 @@ void net_client_report_allowed(struct net_client *c)
 
 static void refuse_malformed(struct net_client *c, const char *error, const struct err *why)
 {
-	net_client_report(c, true, c->is_connect ? "connect" : "forward", "forward_parse_rejection",
-		"parser", why->text);
+	static const char unknown[] = "/[INVALID_REQUEST_TARGET]";
+
+	/* Nothing was decided for it yet; what its target was is not known, or not to be told. */
+	c->to = (struct net_target){ .path = { unknown, c->is_connect ? 0 : sizeof unknown - 1 } };
+	net_client_report_as(c, "", true, c->is_connect ? "connect" : "forward",
+		"forward_parse_rejection", "parser", why->text);
 	net_client_refuse(c, 400, error, why->text, "");
 }
 

@@ -37,7 +37,7 @@ static void refuse_malformed(struct net_client *c, const char *error, const char
 	net_client_refuse(c, 400, error, why, "");
 }
 
-static void refuse_authority(struct net_client *c)
+void net_client_refuse_authority(struct net_client *c)
 {
 	static const char message[] =
 		"HTTP request authority does not match the authorized tunnel endpoint";
@@ -106,6 +106,22 @@ static void refuse_denied(struct net_client *c, struct judged *j)
 	refuse_by_policy(c, j, detail);
 }
 
+/* An unsigned request is not what the policy asks for. */
+static void refuse_unsigned(struct net_client *c, struct judged *j)
+{
+	char detail[512];
+
+	(void) snprintf(detail, sizeof detail,
+		"%s:%u asks for requests that are signed with a credential (SigV4), which this "
+		"build does not do; they are refused rather than sent unsigned",
+		c->to.host, c->to.port);
+	(void) snprintf(j->decision.near, sizeof j->decision.near,
+		"without `credential_signing` in rule \"%.64s\" the program's own requests go "
+		"through",
+		j->decision.route.policy);
+	refuse_by_policy(c, j, detail);
+}
+
 static void refuse_unbuilt(struct net_client *c, struct judged *j)
 {
 	const char *protocol = protocol_name(j->decision.route.protocol);
@@ -164,6 +180,21 @@ static bool canonicalise(struct net_client *c, struct judged *j)
 	return false;
 }
 
+/* A tunnel is answered when the placeholder is to be replaced. false: answered. */
+static bool has_whole_placeholders(struct net_client *c)
+{
+	static const char why[] =
+		"a placeholder in the request target is incomplete: it must end with a "
+		"credential's name";
+
+	if (c->tunnelled ||
+		(!credential_has_incomplete(c->to.path.at, c->to.path.len) &&
+			!credential_has_incomplete(c->to.query.at, c->to.query.len)))
+		return true;
+	refuse_malformed(c, "invalid_credential_placeholder", why);
+	return false;
+}
+
 /* Keep the canonical path until it is sent. */
 static bool adopt_path(struct net_client *c, const struct judged *j)
 {
@@ -208,6 +239,8 @@ static bool obey(struct net_client *c, struct judged *j, enum net_upgrade upgrad
 		refuse_unbuilt(c, j);
 	else if (upgrade == NET_UPGRADE_H2C)
 		refuse_h2c(c, j);
+	else if (d->has_route && d->route.signing != POLICY_SIGN_NONE)
+		refuse_unsigned(c, j);
 	else if (d->verdict == POLICY_DENIED || !d->has_route)
 		refuse_denied(c, j);
 	else
@@ -248,7 +281,8 @@ void net_client_judge(struct net_client *c)
 		refuse_malformed(c, "malformed_request", "the WebSocket handshake is malformed");
 		return;
 	}
-	if (!canonicalise(c, &j) || (c->decision->inspect && !obey(c, &j, upgrade)))
+	if (!canonicalise(c, &j) || !has_whole_placeholders(c) ||
+		(c->decision->inspect && !obey(c, &j, upgrade)))
 		return;
 	c->upgrade = upgrade == NET_UPGRADE_WEBSOCKET;
 	take_care(c, &j);
@@ -273,7 +307,7 @@ void net_client_take_tunnelled(struct net_client *c, size_t head_len)
 	}
 	r = net_authority_check(c->head, &c->to, c->secure, &e);
 	if (r == -EXDEV)
-		refuse_authority(c);
+		net_client_refuse_authority(c);
 	else if (r < 0)
 		refuse_malformed(c, "malformed_request", e.text);
 	else

@@ -12,7 +12,7 @@ struct net_collect {
 	net_collect_fn fn;
 	struct net_carry carry;
 	struct net_bytes bytes;
-	size_t max;
+	size_t max, wire; /* of bytes with their framing; so many came */
 	char trailers[NET_TRAILERS_MAX];
 };
 
@@ -36,7 +36,7 @@ static void refuse_large(struct net_client *c, size_t max)
 	char reason[128];
 
 	(void) snprintf(reason, sizeof reason,
-		"a body that is inspected or rewritten may have %zu bytes", max);
+		"a body that is inspected or rewritten may have %zu bytes, framing included", max);
 	net_client_refuse(c, 413, "body_too_large", "the request body is too large", reason);
 }
 
@@ -70,7 +70,8 @@ static int take(struct net_client *c, struct err *e)
 			return -e->code;
 		(void) memmove(c->in + head, c->in + head + used, c->in_len - head - used);
 		c->in_len -= used;
-		if (k->bytes.len > k->max)
+		k->wire += used;
+		if (k->wire > k->max)
 			return err_set(e, EFBIG, "too large");
 	}
 	if (k->carry.done && k->carry.chunks.kept > 1)

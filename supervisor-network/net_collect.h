@@ -12,8 +12,8 @@ struct net_collect;
 /* The body is in c->collect.  May free c. */
 typedef void (*net_collect_fn)(struct net_client *c);
 
-/* Read the body of the request in c->head; a client that waits to be asked (Expect) is asked.  May
- * free c. */
+/* Read the body of the request in c->head, at most max bytes with its framing; a client that waits
+ * to be asked (Expect) is asked.  May free c. */
 void net_collect_begin(struct net_client *c, size_t max, net_collect_fn fn);
 /* The client's socket is ready in NET_PHASE_BODY.  May free c. */
 void net_collect_ready(struct net_client *c);

@@ -180,6 +180,15 @@ static int rewrite_body(struct net_client *c, const struct net_credential_where 
 	return 0;
 }
 
+/* An old client that names no host says nothing of whom its credential is for (spec/network 1.6). */
+static bool names_nobody(const struct net_client *c)
+{
+	size_t n;
+
+	return c->tunnelled && c->head->minor == 0 && !net_head_field(c->head, "host", &n) &&
+		c->head->target.at[0] == '/';
+}
+
 /* The last step before the first byte goes upstream: credentials, and the head.  false: answered. */
 static bool prepare_head(struct net_client *c)
 {
@@ -196,10 +205,14 @@ static bool prepare_head(struct net_client *c)
 		c->to.has_query ? &c->to.query : NULL, &injected, &why);
 	if (r == 0 && c->collect)
 		r = rewrite_body(c, &at, &injected, &why);
+	if (names_nobody(c) && (injected || r == -EACCES))
+		r = -EXDEV;
 	if (r < 0) {
 		net_injected_done(c->leaf, injected);
 		c->to.path = path;
-		if (r == -EACCES)
+		if (r == -EXDEV)
+			net_client_refuse_authority(c);
+		else if (r == -EACCES)
 			refuse_credential(c, &why);
 		else
 			net_client_refuse(

@@ -133,6 +133,8 @@ struct credential_found {
 bool credential_find(const char *text, size_t len, size_t from, struct credential_found *ret);
 /* Is there a marker, raw or after one percent-decoding pass? */
 bool credential_has_marker(const char *bytes, size_t len);
+/* Is there a marker, raw or percent-encoded, that no credential's name follows? */
+bool credential_has_incomplete(const char *bytes, size_t len);
 /* The text with every placeholder, raw or percent-encoded, as CREDENTIAL_REDACTED. */
 void credential_redact(const char *text, size_t len, struct text *out);
 /* A request target for a log or event: query and fragment cut, the rest redacted. */

@@ -173,6 +173,22 @@ void credential_view_done(struct credential_view *v)
 	*v = (struct credential_view){ 0 };
 }
 
+bool credential_has_incomplete(const char *bytes, size_t len)
+{
+	struct credential_found f;
+	struct credential_view v;
+	bool found = false;
+
+	if (!credential_has_marker(bytes, len))
+		return false;
+	if (credential_view_new(bytes, len, true, &v) < 0)
+		return true;
+	for (size_t at = 0; !found && credential_find(v.text, v.len, at, &f); at = f.at + f.len)
+		found = f.tail_len == 0;
+	credential_view_done(&v);
+	return found;
+}
+
 void credential_redact(const char *text, size_t len, struct text *out)
 {
 	struct credential_found f;

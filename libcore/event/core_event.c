@@ -121,8 +121,9 @@ static void add_traffic(struct text *t, const Openshell__Event__Event *ev)
 		add_quoted(t, ev->method, 32);
 		text_add(t, ev->secure ? " https://" : " http://");
 	}
-	add_quoted(t, ev->host, 256);
-	text_addf(t, ":%u", ev->port);
+	add_quoted(t, ev->host[0] ? ev->host : "-", 256);
+	if (ev->port)
+		text_addf(t, ":%u", ev->port);
 	if (ev->method[0])
 		add_quoted(t, ev->path[0] ? ev->path : "/", 256);
 	add_context(t, ev);

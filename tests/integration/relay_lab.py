@@ -40,7 +40,7 @@ def run(case):
             s = c.wrap_socket(s, server_hostname=case["tls"], suppress_ragged_eofs=False)
         wait = base64.b64decode(case.get("wait") or "")
         for i, part in enumerate(case["send"]):
-            s.sendall(base64.b64decode(part))
+            s.sendall(base64.b64decode(part).replace(b"@TOKEN@", os.environ.get("TOKEN", "").encode()))
             if i + 1 < len(case["send"]):
                 # The next part follows what the first one was answered with.
                 mark = base64.b64decode(case["between"])
@@ -86,11 +86,12 @@ class Answer:
         return f'codes {self.codes} connect {self.connect!r} out {self.out[:4000]!r}'
 
 
-def converse(document, cases, seconds=120, **more):
+def converse(document, cases, seconds=120, runner=lab.run, **more):
+    """runner: starts the sandbox; b"@TOKEN@" in what is sent is the variable of the sandbox."""
     with tempfile.NamedTemporaryFile('w', prefix='lab-cases-', dir='/tmp', delete=False) as f:
         json.dump(cases, f)
     os.chmod(f.name, 0o644)
-    got = lab.run(document, ['/usr/bin/python3', '-c', CLIENT, f.name], seconds=seconds, **more)
+    got = runner(document, ['/usr/bin/python3', '-c', CLIENT, f.name], seconds=seconds, **more)
     os.unlink(f.name)
     rows = [Answer(json.loads(line)) for line in got.out.splitlines() if line.startswith('{')]
     assert got.code == 0 and len(rows) == len(cases), got

@@ -1,12 +1,13 @@
 """Credentials inside intercepted TLS: heads, bodies that are rewritten or scanned, responses that are scrubbed."""
 import base64
 import json
+import pathlib
 import re
 
 import lab
 from lab import CURL, PYTHON, LabTest, endpoint, policy, rule
 from relay_lab import Recorder
-from test_credentials import BOTH, SECRET, entry, run, sh
+from test_credentials import BOTH, SECRET, Hidden as Memory, entry, run, sh, start
 from tls_lab import Authority, RawTls
 
 ODD = 'pa"ss\\w€rd'
@@ -153,6 +154,26 @@ class TlsCredentials(LabTest):
                 got = run([entry(value=SECRET, endpoints=HERE)], sh('curl -sS -H "X: $TOKEN" https://origin.test/v1/x'), args=[
                     '--upstream-ca', str(self.ca.ca)], rules={'web': rule(endpoint(port=443, scrub_responses=True, **more), binaries=BOTH)})
             self.assertEqual(got.out, f'<{hidden}>{SECRET[:9]}{hidden}', got)
+
+    def test_73_trace_never_carries_one(self):
+        got, origin = self.run_in('curl -sS -i -X TRACE -H "X: $TOKEN" https://origin.test/v1/x')
+        self.assertEqual(origin.requests, [])
+        self.assertRegex(got.out, r'HTTP/1.1 500 .*[^$]*credential_unavailable')
+
+    def test_77_secret_is_in_locked_memory_only_when_the_exchange_is_over(self):
+        """Relay and TLS had it in their buffers on its way."""
+        with self.origin() as origin, start([entry(value=SECRET, endpoints=HERE)], sh(
+                'for i in 1 2 3; do curl -sS -u "u:$TOKEN" "https://origin.test/v1/bot$TOKEN/x?k=$TOKEN" -d "$i" -o /dev/null; done; echo up; exec sleep 600'),
+                args=['--upstream-ca', str(self.ca.ca)], rules=rules()) as box:
+            box.wait_out('up')
+            self.assertEqual(len(origin.requests), 3, box.err)
+            leaf = box.leaf('network')
+            flags = Memory.find(leaf)
+            sanitised = 'libasan' in pathlib.Path(f'/proc/{leaf}/maps').read_text()
+            self.assertTrue(flags)
+            for f in flags:
+                self.assertLessEqual({'dd', 'wf'} if sanitised else {'lo', 'dd', 'wf'}, set(f.split()), flags)
+            self.assertEqual(Memory.find(box.leaf('process')), [])
 
     def test_uninspected_tunnel_is_refused_where_a_credential_belongs(self):
         for more in ({}, {'tls': 'skip'}):

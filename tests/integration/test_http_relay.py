@@ -368,24 +368,26 @@ class Tunnels(LabTest):
         self.assertEqual((denied.codes, len(origin.requests)), ([403], 2), denied)
 
     def test_a_reload_closes_tunnels(self):
-        def doc(path):
-            return rest(('GET', path))
+        """Inspected, and where requests merely pass through."""
+        def through(path):
+            return policy({'web' + path.strip('/'): rule(endpoint(), binaries=(PYTHON,))})
         code = ('import socket,sys\ns=socket.create_connection(("10.200.0.1",3128)); s.settimeout(30)\n'
                 's.sendall(b"CONNECT origin.test:80 HTTP/1.1\\r\\n\\r\\n"); s.recv(999)\n'
                 's.sendall(b"GET /a HTTP/1.1\\r\\nHost: origin.test\\r\\n\\r\\n"); b=b""\n'
                 'while not b.endswith(b"ok"): b+=s.recv(999)\nprint(b[:15], flush=True)\n'
                 'print("end", s.recv(999), file=open("end", "w"), flush=True); sys.stdin.read()')
-        with Recorder(), Sandbox(doc('/a'), ['/usr/bin/python3', '-c', code]) as box:
-            box.wait_out('200')
-            box.wait_err('enforcing')
+        for doc in (lambda path: rest(('GET', path)), through):
+            with Recorder(), Sandbox(doc('/a'), ['/usr/bin/python3', '-c', code]) as box:
+                box.wait_out('200')
+                box.wait_err('enforcing')
 
-            def ended():
-                # A file that is changed at once may be changed before it is watched: until it takes.
-                box.write_policy(doc(f'/b{time.monotonic_ns()}'))
-                time.sleep(0.1)
-                end = box.work / 'end'
-                return end.exists() and end.read_text()
-            self.assertEqual(lab.wait_for(ended).strip(), "end b''")
+                def ended():
+                    # A file that is changed at once may be changed before it is watched: until it takes.
+                    box.write_policy(doc(f'/b{time.monotonic_ns()}'))
+                    time.sleep(0.1)
+                    end = box.work / 'end'
+                    return end.exists() and end.read_text()
+                self.assertEqual(lab.wait_for(ended).strip(), "end b''")
 
 
 class Rules(LabTest):
@@ -409,6 +411,12 @@ class Rules(LabTest):
         self.check(rest(('GET', '/api/**'), ('POST', '/api/items/*')), [
             ('GET', '/api/x/y', 200), ('HEAD', '/api/x', 200), ('OPTIONS', '/api/x', 403), ('POST', '/api/items/7', 200),
             ('POST', '/api/items/7/8', 403), ('DELETE', '/api/items/7', 403), ('GET', '/other', 403)])
+
+    def test_r01_r02_r03_r12_methods_and_queries_of_both_kinds_of_rule(self):
+        self.check(rest(('patch', '/low'), ('POST', '/post'), ('GET', '/get')), [
+            ('PATCH', '/low', 200), ('HEAD', '/post', 403), ('OPTIONS', '/get', 403), ('HEAD', '/get', 200)])
+        self.check(rest(access='full', deny_rules=[{'method': 'post', 'path': '/d', 'query': {'v': {'any': ['a*', 'z']}}}]), [
+            ('POST', '/d?v=b&v=abc', 403), ('POST', '/d?v=z', 403), ('POST', '/d?v=b', 200), ('POST', '/d', 200), ('GET', '/d?v=z', 200)])
 
     def test_presets(self):
         self.check(rest(access='read-only'), [('GET', '/', 200), ('HEAD', '/', 200), ('OPTIONS', '/', 200), ('POST', '/', 403)])

@@ -508,6 +508,26 @@ class Interception(TlsTest, LabTest):
             got = self.go(tls_rest(binaries=(PYTHON,)), ['/usr/bin/python3', '-c', code])
         self.assertEqual(origin.targets, ['/1'], got)
 
+    def test_67_half_closed_client_still_gets_its_answer(self):
+        """With close_notify behind its request, or with the bare end of its connection."""
+        code = ('import socket,ssl\nfor way in ("notify", "bare"):\n s=socket.create_connection(("10.200.0.1",3128))\n'
+                ' s.sendall(b"CONNECT origin.test:443 HTTP/1.1\\r\\n\\r\\n"); s.recv(999)\n i,o=ssl.MemoryBIO(),ssl.MemoryBIO()\n'
+                ' t=ssl.create_default_context().wrap_bio(i,o,server_hostname="origin.test")\n'
+                ' def do(f):\n  while True:\n   try: r=f()\n   except ssl.SSLWantReadError: r=None\n   s.sendall(o.read())\n'
+                '   if r is not None: return r\n   d=s.recv(65536); i.write(d) if d else i.write_eof()\n'
+                ' do(lambda: t.do_handshake() or 1); do(lambda: t.write(b"GET /%s HTTP/1.1\\r\\nHost: origin.test\\r\\n\\r\\n" % way.encode()))\n'
+                ' if way=="notify":\n  try: t.unwrap()\n  except ssl.SSLError: pass\n  s.sendall(o.read())\n s.shutdown(1)\n'
+                ' n=0\n while d:=s.recv(65536): n+=len(d)\n print(way, n>100)')
+        with Recorder(port=443, tls=self.ca.context('origin')) as origin:
+            got = self.go(tls_rest(binaries=(PYTHON,)), ['/usr/bin/python3', '-c', code])
+        self.assertEqual((got.out, origin.targets), ('notify True\nbare True\n', ['/notify', '/bare']), got)
+
+    def test_68_other_bytes_inside_tls_are_denied(self):
+        junk = [b'SSH-2.0-x\r\n\r\n', b'\x00\x01\x02\x03\r\n\r\n', b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', b'\x16\x03\x01\x00\x05hello\r\n\r\n']
+        answers, origin = self.talk(tls_rest(binaries=(PYTHON,)), [self.tunnel(j) for j in junk])
+        self.assertEqual([a.codes for a in answers], [[400]] * len(junk), answers)
+        self.assertEqual([bytes(r) for r in origin.raw if r], [])
+
     def test_truncated_response_is_not_passed_off_as_whole(self):
         """TLS that ends without close_notify, under a body that ends with its connection."""
         def cut(tls):

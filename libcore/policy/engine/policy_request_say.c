@@ -223,19 +223,22 @@ static void say_rest(struct text *t, const struct nearest *n, const struct polic
 	const struct policy_endpoint *selected)
 {
 	bool preset = n->rule && n->rule->place == POLICY_RULE_NONE;
+	bool by_query = n->rule && !preset && n->in == DIFFERS_QUERY;
+	bool by_path = n->rule && !preset && n->in == DIFFERS_PATH;
 
 	add_place(t, n->ep ? n->ep : selected);
 	if (preset)
 		text_addf(t, " has access: %.40s, which does not hold ", n->ep->pb->access);
 	else if (n->rule && n->in == DIFFERS_METHOD)
 		text_addf(t, " allows this path with %.40s, not with ", n->rule->method);
-	else if (n->rule && n->in == DIFFERS_QUERY)
-		text_add(t, " allows this path only with the query that it lists, not ");
-	else if (n->rule)
-		text_addf(t, " allows this method on %.200s, not ", n->rule->path.text);
+	else if (by_query)
+		text_add(t, " allows this path only with the query that it lists");
+	else if (by_path)
+		text_addf(t, " allows this method on %.200s, not on ", n->rule->path.text);
 	else
 		text_add(t, " allows neither this method nor this path: ");
-	add_bytes(t, q->method);
+	if (!by_query)
+		add_bytes(t, by_path ? q->path : q->method);
 	text_add(t,
 		preset ? "; write rules: instead, with \"- allow: {method: "
 		       : "; add \"- allow: {method: ");

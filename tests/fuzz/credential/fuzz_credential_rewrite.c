@@ -74,6 +74,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	r = part(&u, data[0], in, len - 1, &t);
 	if (r == 0 && credential_has_marker(buf, t.len))
 		abort();
+	if (r == 0 && data[0] % 8 == 3 && credential_has_incomplete(in, len - 1))
+		abort();
 	if (r == 0 && u.n_used == 0 && (t.len != len - 1 || memcmp(buf, in, t.len) != 0))
 		abort();
 	if (r < 0 && (u.verdict == CREDENTIAL_FINE || !u.why[0]))

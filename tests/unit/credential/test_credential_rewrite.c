@@ -317,6 +317,23 @@ static void redacts(const char *in, const char *want)
 	ASSERT_STR(buf, want);
 }
 
+TEST(marker_without_a_name_is_incomplete)
+{
+	static const char *const bad[] = { CREDENTIAL_MARKER, "/x/" CREDENTIAL_MARKER "/y",
+		CREDENTIAL_MARKER "A/" CREDENTIAL_MARKER "%20", "openshell%3Aresolve%3aenv%3A",
+		CREDENTIAL_ALIAS "X", "/" CREDENTIAL_ALIAS "X", "sk-" CREDENTIAL_ALIAS };
+	static const char *const good[] = { "", "/x", "openshell:resolve:en", CREDENTIAL_MARKER "A",
+		"/bot" CREDENTIAL_MARKER "A/x", "openshell%3Aresolve%3aenv%3AA",
+		"sk-" CREDENTIAL_ALIAS "X" };
+
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		if (!credential_has_incomplete(bad[i], strlen(bad[i])))
+			FAIL_("%s", bad[i]);
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+		if (credential_has_incomplete(good[i], strlen(good[i])))
+			FAIL_("%s", good[i]);
+}
+
 TEST(redaction_leaves_neither_placeholder_nor_query)
 {
 	redacts("/a/b?x=1", "/a/b");

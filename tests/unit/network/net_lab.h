@@ -182,7 +182,7 @@ static inline int lab_connect(const char *address, uint16_t port)
 
 /* ---- begin and end ---- */
 
-static inline void lab_policy(struct lab *l, const char *text)
+static inline void lab_policy(struct lab *l, uint64_t generation, const char *text)
 {
 	Openshell__Ipc__NetPolicy m = OPENSHELL__IPC__NET_POLICY__INIT;
 	struct policy_report report = { 0 };
@@ -194,7 +194,7 @@ static inline void lab_policy(struct lab *l, const char *text)
 	if (policy_load_yaml("lab", text, strlen(text), POLICY_AUTHOR, &report, &doc, &e) < 0)
 		FAIL_("%s", report.n ? report.at[0].problem : e.text);
 	ASSERT_OK(policy_encode(doc, &bytes, &len, &e));
-	m.generation = 1;
+	m.generation = generation;
 	lab_send_file(l, NET_POLICY, &m.base, bytes, len);
 	free(bytes);
 	policy_free(doc);
@@ -271,7 +271,7 @@ static inline void lab_begin(struct lab *l, uint16_t port, const char *policy_te
 	(void) close(fd);
 	lab_send_file(l, NET_HOSTS, NULL, hosts, sizeof hosts - 1);
 	lab_tls(l);
-	lab_policy(l, policy_text);
+	lab_policy(l, 1, policy_text);
 	lab_send(l, NET_ENTRYPOINT, NULL, NULL, 0);
 	LAB_UNTIL(l, l->ready);
 }

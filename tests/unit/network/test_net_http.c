@@ -37,7 +37,9 @@ TEST(malformed_heads_are_refused)
 		LINE " A: b\r\n\r\n", LINE "A: b\n\r\n", LINE "A: b\rc\r\n\r\n",
 		LINE "A: \x01\r\n\r\n", LINE "A: \x7f\r\n\r\n", LINE ": b\r\n\r\n",
 		LINE "Connection: host\r\n\r\n", LINE "Connection: a,,b\r\n\r\n",
-		LINE "Connection: Content-Length\r\n\r\n", LINE "A: \xff\r\n\r\n", LINE "\r\nx" };
+		LINE "Connection: Content-Length\r\n\r\n",
+		LINE "Connection: x, transfer-encoding\r\n\r\n", LINE "Connection:\r\n\r\n",
+		"GET http://a/ HTTP/1.2\r\n\r\n", LINE "A: \xff\r\n\r\n", LINE "\r\nx" };
 
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		if (request(bad[i]) != -EBADMSG)
@@ -88,6 +90,10 @@ TEST(framing_is_unambiguous_or_refused)
 	static const char *const bad[] = { "Content-Length: 1\r\nContent-Length: 2\r\n",
 		"Content-Length: 1, 1\r\n", "Content-Length: +1\r\n", "Content-Length: \r\n",
 		"Content-Length: 99999999999999999999\r\n", "Content-Length: 0x1\r\n",
+		"Content-Length: 18446744073709551615\r\n",
+		"Content-Length: x\r\nContent-Length: x\r\n",
+		"Content-Length: 1\r\nContent-Length: x\r\n",
+		"Content-Length: 1\r\nTransfer-Encoding: identity\r\n",
 		"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n",
 		"Transfer-Encoding: chunked\r\nContent-Length: 1\r\n",
 		"Transfer-Encoding: gzip, chunked\r\n", "Transfer-Encoding: chunked, chunked\r\n",
@@ -164,6 +170,25 @@ TEST(the_request_upstream_is_written_anew)
 	ASSERT_STR(out,
 		"GET /x?y HTTP/1.1\r\nHost: a.test\r\nAccept: */*\r\n"
 		"Via: 1.1 openshell-sandbox\r\nConnection: keep-alive\r\n\r\n");
+}
+
+/* Who forwarded it before is kept, and not said twice. */
+TEST(a_via_that_is_there_stays_alone)
+{
+	struct net_target to = { .host = "a.test", .port = 80, .path = { "/", 1 } };
+	struct net_body body = { NET_BODY_NONE, 0 };
+	char out[512];
+	struct text t;
+
+	ASSERT_OK(request("GET http://a.test/ HTTP/1.1\r\nVIA: 1.0 fred\r\n\r\n"));
+	text_init(&t, out, sizeof out);
+	net_write_request(
+		&(struct net_write_request){
+			.head = &head, .to = &to, .body = &body, .default_port = 80, .via = true },
+		&t);
+	ASSERT_STR(out,
+		"GET / HTTP/1.1\r\nHost: a.test\r\nVIA: 1.0 fred\r\nConnection: "
+		"keep-alive\r\n\r\n");
 }
 
 TEST(the_response_is_written_anew)

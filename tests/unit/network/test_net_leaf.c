@@ -5,7 +5,7 @@ static struct lab_bundle { /* room for more than is legal */
 	Openshell__Ipc__NetCredentials m;
 	Openshell__Ipc__NetCredential at[CREDENTIAL_MAX + 1], *list[CREDENTIAL_MAX + 1];
 	Openshell__Ipc__NetCredentialEndpoint ep, *eps[CREDENTIAL_ENDPOINTS_ALL_MAX + 1];
-	char names[CREDENTIAL_MAX + 1][8];
+	char names[CREDENTIAL_MAX + 1][24];
 	uint8_t bytes[CREDENTIAL_BUNDLE_MAX + 4096];
 	size_t len;
 } b;

@@ -416,3 +416,54 @@ TEST(refused_client_that_does_not_leave_is_cut)
 	lab_pass(&l, since, NET_LINGER_MS, NET_PHASE_LINGER);
 	expect_cut(&l, client, -1, "");
 }
+
+/* X12: what an older policy allowed does not leave under a newer one, however far it had come. */
+TEST(request_of_an_older_policy_never_leaves)
+{
+	struct lab l;
+	int client, full[4], fd;
+
+	lab_begin(&l, 80, LAB_POLICY(REST));
+	ASSERT(listen(l.listener, 0) == 0);
+	for (size_t i = 0; i < 4; i++)
+		full[i] = lab_connect(LAB_ORIGIN, 80);
+	client = lab_client(&l);
+	lab_say(client, GET);
+	LAB_UNTIL(&l, l.leaf->clients->phase == NET_PHASE_DIAL);
+	lab_policy(&l, 2, LAB_POLICY(PLAIN));
+	LAB_UNTIL(&l, l.leaf->n_clients == 0);
+	for (size_t i = 0; i < 4; i++)
+		(void) close(full[i]);
+	while ((fd = accept(l.listener, NULL, NULL)) >= 0) {
+		lab_hear_all(&l, fd, out, sizeof out);
+		ASSERT_STR(out, "");
+		(void) close(fd);
+	}
+	expect_cut(&l, client, -1, "");
+}
+
+/* The same while its body is read, and while its answer is awaited. */
+TEST(reload_ends_requests_in_every_phase)
+{
+	struct lab l;
+	int client, upstream;
+
+	lab_begin(&l, 80,
+		LAB_POLICY("{host: origin.test, port: 80, protocol: rest, access: full, "
+			   "enforcement: enforce, request_body_credential_rewrite: true}"));
+	lab_credentials(&l);
+	client = lab_client(&l);
+	lab_say(client,
+		"POST http://origin.test/x HTTP/1.1\r\nHost: origin.test\r\nContent-Type: "
+		"text/plain\r\n"
+		"Content-Length: 9\r\n\r\nhalf");
+	LAB_UNTIL(&l, l.leaf->clients->phase == NET_PHASE_BODY);
+	lab_policy(&l, 2, LAB_POLICY(REST));
+	LAB_UNTIL(&l, l.leaf->n_clients == 0);
+	(void) close(client);
+	ASSERT(accept(l.listener, NULL, NULL) < 0 && errno == EAGAIN);
+	begin_exchange(&l, GET, &client, &upstream);
+	lab_policy(&l, 3, LAB_POLICY(REST));
+	LAB_UNTIL(&l, l.leaf->n_clients == 0);
+	expect_cut(&l, client, upstream, "");
+}

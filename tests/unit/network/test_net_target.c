@@ -32,6 +32,10 @@ TEST(addresses_are_recognised)
 	ASSERT_OK(authority("[2001:DB8::5]:8443", &t));
 	ASSERT(t.is_ip);
 	ASSERT_STR(t.host, "2001:db8::5");
+	ASSERT_OK(authority("[::1]:443", &t));
+	ASSERT_STR(t.host, "::1");
+	ASSERT_OK(authority("a:65535", &t));
+	ASSERT_EQ(t.port, 65535);
 }
 
 TEST(odd_spellings_are_refused)
@@ -87,6 +91,15 @@ TEST(absolute_form_has_default_ports_path_and_query)
 	ASSERT_EQ(scheme, NET_SCHEME_HTTPS);
 	ASSERT_EQ(t.port, 8443);
 	ASSERT(net_slice_is(t.path, "/x/y") && !t.has_query);
+	ASSERT_OK(absolute("http://[::1]?q=1", &t, &scheme));
+	ASSERT(net_slice_is(t.path, "/") && net_slice_is(t.query, "q=1"));
+	ASSERT_STR(t.host, "::1");
+	ASSERT_EQ(t.port, 80);
+	ASSERT_OK(absolute("http://[::1]:8080/p", &t, &scheme));
+	ASSERT_EQ(t.port, 8080);
+	ASSERT_OK(absolute("https://a.test", &t, &scheme));
+	ASSERT_EQ(t.port, 443);
+	ASSERT(net_slice_is(t.path, "/"));
 	ASSERT_ERR(absolute("http://a.test/#f", &t, &scheme), EINVAL);
 	ASSERT_ERR(absolute("http:///x", &t, &scheme), EINVAL);
 	ASSERT_ERR(absolute("/x?u=http://a.test/", &t, &scheme), EINVAL);
