@@ -10,7 +10,9 @@
 #include "core_procfs.h"
 #include "proc_limits.h"
 
-#define PASS_PAUSE_NS 500000 /* lets killed processes become zombies before the next pass */
+/* Lets killed processes become zombies before the next pass; mostly one is all there is. */
+#define PASS_PAUSE_FIRST_NS 50000
+#define PASS_PAUSE_NS 500000
 
 /* As the workload's own user, in a child.  Its exit status is the first errno that was met. */
 static int signal_as(
@@ -106,7 +108,7 @@ int proc_kill_all(const struct proc_killer *k, struct err *e)
 {
 	AUTO_CLOSE int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	AUTO_FREE pid_t *pids = calloc(PROC_KILL_PIDS_MAX, sizeof *pids);
-	struct timespec pause = { 0, PASS_PAUSE_NS };
+	struct timespec pause = { 0, PASS_PAUSE_FIRST_NS };
 
 	if (proc_fd < 0 || !pids)
 		return err_set(e, pids ? errno : ENOMEM, "list descendants");
@@ -120,6 +122,8 @@ int proc_kill_all(const struct proc_killer *k, struct err *e)
 			return 0;
 		stop_and_kill(k, pids, n);
 		(void) nanosleep(&pause, NULL);
+		if (pause.tv_nsec < PASS_PAUSE_NS)
+			pause.tv_nsec *= 2;
 	}
 	return err_set(e, ETIME, "some processes of the workload could not be ended");
 }

@@ -80,7 +80,7 @@ const char *tls_reason_name(enum tls_reason r);
 int tls_setup(struct err *e);
 
 /* For a process that moves much data, after tls_setup(): AES-GCM by libipsec-mb, ten times as fast,
- * for 1 MB of memory when the first key is made.  false: this machine or build can't; mbedTLS's own
+ * for 2 MB of memory when the first key is made.  false: this machine or build can't; mbedTLS's own
  * code serves. */
 bool tls_setup_bulk(void);
 

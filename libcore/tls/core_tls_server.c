@@ -200,7 +200,7 @@ static int setup_tickets(struct tls_server *s, struct err *e)
 }
 
 /* What the first stream needs, and a sandbox that ends no TLS need not make: 1 ms and, with
- * libipsec-mb, which the ticket key is the first to use, 1 MB. */
+ * libipsec-mb, which the ticket key is the first to use, 2 MB. */
 static int equip(struct tls_server *s, struct err *e)
 {
 	if (s->equipped)

@@ -208,6 +208,12 @@ class Starts(LabTest):
         self.fails(policy(), ['true'], '--log-file', args=['--log-file', '/proc/nonexistent/log'])
         self.fails(policy(), ['true'], 'leaf', args=['--leaf-dir', '/nonexistent'])
 
+    def test_after_the_process_leaf(self):
+        """It builds the namespace already when the authority and the sockets are made."""
+        for args in LINKS:
+            self.fails(policy(), ['true'], '--upstream-ca', args=[*args, '--upstream-ca', '/nonexistent.pem'])
+            self.fails(policy(), ['true'], '/proc/nonexistent', args=[*args, '--ctl-socket', '/proc/nonexistent/ctl'])
+
     def test_attach(self):
         for args in LINKS:
             self.fails(policy(), ['true'], 'CAP_', args=args, launcher=['setpriv', '--bounding-set', '-net_admin', '--inh-caps', '-all'])

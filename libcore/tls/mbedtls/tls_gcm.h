@@ -23,7 +23,7 @@ struct tls_gcm_message {
 struct tls_gcm_ops {
 	/* NULL: no memory; mbedTLS's own code serves this key. */
 	void *(*key_new)(const unsigned char *key, unsigned bits);
-	void (*key_free)(void *key);				   /* wipes */
+	void (*key_free)(void *key); /* wipes */
 	void (*encrypt)(void *key, unsigned bits, const struct tls_gcm_message *m);
 	void (*decrypt)(void *key, unsigned bits, const struct tls_gcm_message *m);
 };
@@ -33,5 +33,5 @@ void tls_gcm_use(const struct tls_gcm_ops *ops);
 const struct tls_gcm_ops *tls_gcm_used(void);
 
 /* libipsec-mb, when this build has it and the CPU can (AES-NI, carry-less multiplication); else
- * NULL.  Its manager (0.2 MB, and 0.6 MB of its code) is made with the first key and kept. */
+ * NULL.  Its manager (2 MB with the pages of its code) is made with the first key and kept. */
 const struct tls_gcm_ops *tls_gcm_ipsec(void);
