@@ -174,6 +174,22 @@ int net_carry(struct net_carry *c, const char *in, size_t len, size_t *ret_used,
 	return r;
 }
 
+size_t net_carry_straight(const struct net_carry *c, size_t max)
+{
+	if (c->read || c->to_chunks || c->scan || c->scrub ||
+		c->from.framing == NET_BODY_CHUNKED)
+		return 0;
+	return c->from.framing == NET_BODY_LENGTH && c->left < max ? (size_t) c->left : max;
+}
+
+void net_carry_went(struct net_carry *c, size_t n)
+{
+	if (c->from.framing != NET_BODY_LENGTH)
+		return;
+	c->left -= n;
+	c->read = c->left == 0;
+}
+
 bool net_carry_at_end(struct net_carry *c)
 {
 	if (c->from.framing == NET_BODY_TO_END)

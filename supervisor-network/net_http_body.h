@@ -41,5 +41,9 @@ void net_carry_init(struct net_carry *c, const struct net_body *from, bool is_re
  * placeholder, no byte of which is in out. */
 int net_carry(struct net_carry *c, const char *in, size_t len, size_t *ret_used,
 	struct net_bytes *out, struct err *e);
+/* Bytes that may go from the sender to the receiver as they are, without net_carry(): 0 where
+ * framing, scan or scrub must see them.  net_carry_went(): n of them did. */
+size_t net_carry_straight(const struct net_carry *c, size_t max);
+void net_carry_went(struct net_carry *c, size_t n);
 /* The connection has ended: is the message whole?  Only one without framing is, and is read then. */
 bool net_carry_at_end(struct net_carry *c);

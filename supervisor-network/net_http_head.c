@@ -1,12 +1,19 @@
 #include "net_http_head.h"
 #include <errno.h>
+#include <stdint.h>
 #include <string.h>
 
 size_t net_head_end(const char *buf, size_t len)
 {
-	const char *end = memmem(buf, len, "\r\n\r\n", 4);
+	const char *at = buf, *end = buf + len, *lf;
 
-	return end ? (size_t) (end - buf) + 4 : 0;
+	/* Line by line: several times as fast as memmem(3) with this needle. */
+	while (at < end && (lf = memchr(at, '\n', (size_t) (end - at)))) {
+		at = lf + 1;
+		if (at - buf >= 4 && memcmp(at - 4, "\r\n\r\n", 4) == 0)
+			return (size_t) (at - buf);
+	}
+	return 0;
 }
 
 static bool is_token_byte(unsigned char c)
@@ -62,9 +69,26 @@ static struct net_slice trim(struct net_slice s)
 	return s;
 }
 
+#define EACH_BYTE 0x0101010101010101u
+
+/* No byte below a blank, and no DEL; may be wrong about clean ones. */
+static bool word_is_clean(const char *at)
+{
+	uint64_t w, del;
+
+	(void) memcpy(&w, at, sizeof w);
+	del = w ^ (0x7f * EACH_BYTE);
+	return !((((w - 0x20 * EACH_BYTE) & ~w) | ((del - EACH_BYTE) & ~del)) &
+		(0x80 * EACH_BYTE));
+}
+
 static bool value_is_clean(struct net_slice s)
 {
-	for (size_t i = 0; i < s.len; i++) {
+	size_t i = 0;
+
+	while (s.len - i >= sizeof(uint64_t) && word_is_clean(s.at + i))
+		i += sizeof(uint64_t);
+	for (; i < s.len; i++) {
 		unsigned char c = (unsigned char) s.at[i];
 
 		if ((c < 0x20 && c != '\t') || c == 0x7f)
@@ -109,13 +133,16 @@ static bool next_element(struct net_slice *rest, struct net_slice *ret)
 	return true;
 }
 
-static int check_connection(const struct net_head *h, struct err *e)
+static int check_connection(struct net_head *h, struct err *e)
 {
+	h->connection = h->n_fields;
 	for (size_t i = 0; i < h->n_fields; i++) {
 		struct net_slice rest = h->fields[i].value, option;
 
 		if (!net_slice_ieq(h->fields[i].name, "connection"))
 			continue;
+		if (h->connection == h->n_fields)
+			h->connection = i;
 		while (next_element(&rest, &option)) {
 			if (!is_token(option))
 				return err_set(
@@ -251,11 +278,12 @@ int net_head_trailers(const char *buf, size_t len, struct net_head *ret, struct 
 
 const struct net_field *net_head_field(const struct net_head *h, const char *name, size_t *ret_n)
 {
+	const struct net_slice want = { name, strlen(name) };
 	const struct net_field *found = NULL;
 
 	*ret_n = 0;
 	for (size_t i = 0; i < h->n_fields; i++) {
-		if (!net_slice_ieq(h->fields[i].name, name))
+		if (!net_slice_is_one(h->fields[i].name, &want, 1))
 			continue;
 		if (!found)
 			found = &h->fields[i];
@@ -266,10 +294,12 @@ const struct net_field *net_head_field(const struct net_head *h, const char *nam
 
 bool net_head_has_token(const struct net_head *h, const char *name, const char *token)
 {
+	const struct net_slice field = { name, strlen(name) };
+
 	for (size_t i = 0; i < h->n_fields; i++) {
 		struct net_slice rest = h->fields[i].value, element;
 
-		if (!net_slice_ieq(h->fields[i].name, name))
+		if (!net_slice_is_one(h->fields[i].name, &field, 1))
 			continue;
 		while (next_element(&rest, &element))
 			if (net_slice_ieq(element, token))
@@ -280,7 +310,7 @@ bool net_head_has_token(const struct net_head *h, const char *name, const char *
 
 bool net_head_nominates(const struct net_head *h, struct net_slice name)
 {
-	for (size_t i = 0; i < h->n_fields; i++) {
+	for (size_t i = h->connection; i < h->n_fields; i++) {
 		struct net_slice rest = h->fields[i].value, element;
 
 		if (!net_slice_ieq(h->fields[i].name, "connection"))

@@ -30,6 +30,7 @@ struct net_head {
 	int minor; /* HTTP/1.minor: 0 or 1 */
 	struct net_field fields[NET_FIELDS_MAX];
 	size_t n_fields;
+	size_t connection; /* index of the first Connection field; n_fields: there is none */
 	size_t len; /* bytes, the final empty line included */
 };
 

@@ -13,8 +13,9 @@
 #include "net_upgrade.h"
 
 #define DOWN_SIZE (NET_RESPONSE_HEAD_MAX + NET_BUFFER)
-#define CLIENT_SIZE (NET_RESPONSE_HEAD_MAX + NET_BUFFER + 1024)
-#define UP_SIZE (NET_SENT_HEAD_MAX + NET_BUFFER)
+#define CLIENT_SIZE (NET_STRAIGHT > LEAST_SIZE ? NET_STRAIGHT : LEAST_SIZE)
+#define LEAST_SIZE (NET_RESPONSE_HEAD_MAX + NET_BUFFER + 1024)
+#define UP_SIZE (NET_SENT_HEAD_MAX + NET_STRAIGHT / 2)
 
 #define WHOLE_MAX (2 * CREDENTIAL_BODY_MAX) /* bytes of a rewritten body */
 
@@ -331,6 +332,38 @@ static int flush(struct net_stream *s, struct net_bytes *b)
 	return 1;
 }
 
+/* A body that nothing looks at is read into the buffer that it leaves from.  > 0 bytes, 0 the end,
+ * -EAGAIN nothing now, -ENOTSUP another way, another negative errno failed. */
+static ssize_t read_straight(struct net_stream *from, struct net_carry *body, struct net_bytes *to)
+{
+	size_t max = net_carry_straight(body, to->size < NET_STRAIGHT ? to->size : NET_STRAIGHT);
+	ssize_t n;
+
+	if (max == 0 || to->len)
+		return -ENOTSUP;
+	n = net_stream_read(from, to->at, max);
+	if (n <= 0)
+		return n;
+	net_carry_went(body, (size_t) n);
+	to->len = (size_t) n;
+	return n;
+}
+
+/* What is there of the request body comes closer.  1 there may be some, 0 waits, negative failed. */
+static int fetch_body(struct net_client *c, struct err *e)
+{
+	struct net_exchange *x = c->exchange;
+	ssize_t n;
+
+	if (x->request.read || x->whole || c->in_len)
+		return 1;
+	n = read_straight(c->stream, &x->request, &x->to_up);
+	if (n == 0 || (n < 0 && n != -EAGAIN && n != -ENOTSUP) ||
+		(n == -ENOTSUP && !net_client_fill(c)))
+		return err_set(e, ECONNABORTED, "the client ended");
+	return n != -EAGAIN;
+}
+
 /* Request towards upstream.  1 progress, 0 waits, negative failed. */
 static int pump_up(struct net_client *c, struct err *e)
 {
@@ -345,8 +378,9 @@ static int pump_up(struct net_client *c, struct err *e)
 		wipe(x);
 	if (r <= 0 || x->request.done)
 		return r > 0 && pending;
-	if (!x->request.read && !x->whole && c->in_len == 0 && !net_client_fill(c))
-		return err_set(e, ECONNABORTED, "the client ended");
+	r = fetch_body(c, e);
+	if (r <= 0 || x->to_up.len > 0)
+		return r;
 	if (carry_up(c, 0, e) < 0)
 		return -e->code;
 	return x->to_up.len > 0;
@@ -465,13 +499,18 @@ static int read_upstream(struct net_client *c)
 
 	if (x->upstream_eof || x->in_len == sizeof x->in)
 		return 0;
-	n = net_stream_read(c->upstream, x->in + x->in_len, sizeof x->in - x->in_len);
+	n = x->head_done && x->in_len == 0
+		? read_straight(c->upstream, &x->response, &x->to_client)
+		: -ENOTSUP;
+	if (n == -ENOTSUP) {
+		n = net_stream_read(c->upstream, x->in + x->in_len, sizeof x->in - x->in_len);
+		x->in_len += n > 0 ? (size_t) n : 0;
+	}
 	if (n < 0)
 		return n == -EAGAIN ? 0 : (int) n;
 	if (n == 0)
 		x->upstream_eof = true;
 	x->any_response |= n > 0;
-	x->in_len += (size_t) n;
 	return 1;
 }
 

@@ -58,12 +58,10 @@ static char *path_text(struct event *ev, struct net_slice path)
 	return event_text(ev, shown);
 }
 
-void net_report(struct net_leaf *n, const struct net_report *r)
+static void report(struct net_leaf *n, const struct net_report *r)
 {
 	struct event ev;
 
-	if ((!r->denied && !r->audit && !n->report_activity) || !may_send(n))
-		return;
 	if (n->events_dropped)
 		send_dropped(n);
 	event_init(&ev,
@@ -90,6 +88,13 @@ void net_report(struct net_leaf *n, const struct net_report *r)
 		event_set_ancestors(&ev, r->caller->ancestors, r->caller->n_ancestors);
 	}
 	post(n, &ev);
+}
+
+/* An event is large: most requests are not reported, and should not pay for one. */
+void net_report(struct net_leaf *n, const struct net_report *r)
+{
+	if ((r->denied || r->audit || n->report_activity) && may_send(n))
+		report(n, r);
 }
 
 void net_report_notice(struct net_leaf *n, const char *stage, const char *text)

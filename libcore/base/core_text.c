@@ -63,11 +63,6 @@ void text_add_n(struct text *t, const char *s, size_t len)
 	t->at[t->len] = '\0';
 }
 
-void text_add(struct text *t, const char *s)
-{
-	text_add_n(t, s, strlen(s));
-}
-
 void text_add_u64(struct text *t, uint64_t v)
 {
 	char digits[20];

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* A growing string inside a fixed buffer: appending past the end cuts at a
  * UTF-8 character boundary and sets cut.  Always NUL-terminated. */
@@ -13,8 +14,12 @@ struct text {
 };
 
 void text_init(struct text *t, char *buf, size_t size);
-void text_add(struct text *t, const char *s);
 void text_add_n(struct text *t, const char *s, size_t len);
+/* Inline: the compiler knows the length of a literal. */
+static inline void text_add(struct text *t, const char *s)
+{
+	text_add_n(t, s, strlen(s));
+}
 void text_add_u64(struct text *t, uint64_t v); /* decimal */
 void text_addf(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Peer-controlled bytes, at most max of them: control characters, DEL, C1, '"' and '\' are

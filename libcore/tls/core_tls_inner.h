@@ -9,7 +9,7 @@
 #include "core_tls_authority.h"
 #include "tls_mbedtls_buffers.h"
 
-#define TLS_IN_MAX (64 * 1024)	/* bytes received by one recv(2) */
+#define TLS_IN_MAX (68 * 1024)	/* bytes received by one recv(2) */
 #define TLS_OUT_MAX (80 * 1024) /* bytes of records made by one call: TLS_WRITE_MAX and overhead */
 #define TLS_UNSENT_MAX (160 * 1024) /* bytes kept of a peer that does not read; beyond: failed */
 #define TLS_SPARE_MAX 8 /* pairs of record buffers, 32 KiB each, kept for the next call */
