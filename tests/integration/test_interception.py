@@ -341,6 +341,53 @@ class Curl(TlsTest, LabTest):
         spare = 400 << 10 if sanitised else 0
         self.assertLess(after - before, 4096 + spare, (before, after))
 
+    def test_idle_connections_cost_little(self):
+        """Nobody's buffers are kept where there are no bytes: 96 KiB a connection with them, 23 without."""
+        code = '''
+import os, socket, ssl, sys
+tls, held = ssl.create_default_context(), []
+def connect():
+    s = socket.create_connection(("10.200.0.1", 3128))
+    s.sendall(b"CONNECT origin.test:443 HTTP/1.1\\r\\nHost: origin.test:443\\r\\n\\r\\n")
+    while not s.recv(4096).endswith(b"\\r\\n\\r\\n"): pass
+    held.append(tls.wrap_socket(s, server_hostname="origin.test"))
+    get(held[-1])
+def get(s):
+    s.sendall(b"GET /idle HTTP/1.1\\r\\nHost: origin.test\\r\\n\\r\\n")
+    data = b""
+    while not data.endswith(b"from origin"): data += s.recv(4096)
+for word, n in (("warm", 50), ("many", 200)):
+    for _ in range(n): connect()
+    print(word, flush=True)
+    sys.stdin.readline()
+for s in held: get(s)
+print("all go on", flush=True)
+'''
+
+        class Handler(OriginHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header('Content-Length', '11')
+                self.end_headers()
+                self.wfile.write(b'from origin')
+
+        with TlsOrigin(self.ca.context('origin'), handler=Handler), \
+                Sandbox(tls_rest(binaries=(PYTHON,)), ['/usr/bin/python3', '-c', code], args=self.args, stdin=subprocess.PIPE) as box:
+            used = []
+            for word in ('warm', 'many'):
+                box.wait_out(word, 120)
+                pid = box.leaf('network')
+                status = pathlib.Path(f'/proc/{pid}/status').read_text()
+                used.append(int(re.search(r'RssAnon:\s+(\d+)', status)[1]))
+                sanitised = 'libasan' in pathlib.Path(f'/proc/{pid}/maps').read_text()
+                box.process.stdin.write(b'\n')
+                box.process.stdin.flush()
+            box.wait_out('all go on', 120)
+            got = box.finish()
+            self.assertEqual(got.code, 0, got)
+        if not sanitised:       # which pads every block
+            self.assertLess((used[1] - used[0]) / 200, 32, used)
+
 
 class Verification(TlsTest, LabTest):
     """What is wrong with an upstream is said, and its server gets no request."""
