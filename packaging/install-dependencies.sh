@@ -3,7 +3,8 @@
 #
 # "build" is what compiling and running need; "test" what tests/run.sh needs on top; "bench" the
 # programs that tests/bench compares with.  Asks apt only when something is missing, so that a
-# second run works offline; the same goes for the sources of mbedTLS and libssh, which fetch-*.sh get.
+# second run works offline; the same goes for the sources of mbedTLS and libssh, and, in "test", for
+# clients from npm and PyPI, which fetch-*.sh get.
 # docs/dependencies.md gives the reason for each library.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -14,7 +15,8 @@ libnl-3-dev libnl-route-3-dev libnl-nf-3-dev libnftables-dev libssl-dev libssh-d
 iproute2 util-linux curl ca-certificates"
 test="clang clang-tidy clang-format llvm libclang-rt-14-dev valgrind universal-ctags nftables wget
 nodejs npm golang-go default-jdk-headless git procps strace gdb netcat-openbsd python3-jsonschema python3-yaml
-passwd mandoc openssl gnutls-bin nginx-light python3-requests python3-aiohttp
+passwd mandoc openssl gnutls-bin nginx-light python3-requests python3-aiohttp python3-httpx python3-httplib2
+python3-pip awscli cargo gh libnss3-tools ruby perl liblwp-protocol-https-perl php-cli php-curl
 openssh-client openssh-sftp-server rsync tmux vim less"
 bench="squid-openssl tinyproxy nginx-light bubblewrap make sslsplit mitmproxy strace"
 
@@ -38,12 +40,20 @@ for package in $list; do
     npm) has npm && continue ;;
     golang-go) has go && continue ;;
     default-jdk-headless) has javac && continue ;;
+    cargo) has cargo && continue ;;
     libipsec-mb-dev) [ "$(dpkg --print-architecture)" = amd64 ] || continue ;; # exists there only
     esac
     dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed ||
         missing="$missing $package"
 done
-[ -n "$missing" ] || { "$here/fetch-mbedtls.sh"; exec "$here/fetch-libssh.sh"; }
+
+# What doesn't come as a package.
+fetch() {
+    "$here/fetch-mbedtls.sh"
+    "$here/fetch-libssh.sh"
+    case " $* " in *" test "*) "$here/fetch-test-tools.sh" ;; esac
+}
+[ -n "$missing" ] || { fetch "$@"; exit; }
 
 as_root=
 if [ "$(id -u)" != 0 ]; then
@@ -61,5 +71,4 @@ $as_root sh -c 'p=/usr/sbin/policy-rc.d; made=
 [ -e $p ] || { printf "#!/bin/sh\nexit 101\n" >$p; chmod 755 $p; made=1; }
 apt-get install -y -qq --no-install-recommends '"$missing"' >&2; r=$?
 [ -z "$made" ] || rm -f $p; exit $r'
-"$here/fetch-mbedtls.sh"
-"$here/fetch-libssh.sh"
+fetch "$@"

@@ -394,11 +394,14 @@ class Verification(TlsTest, LabTest):
 
     def refused(self, context, reason, args=None, document=None):
         with Recorder(port=443, tls=context) as origin:
-            got = run(document or tls_rest(), ['curl', '-sS', '-H', 'Authorization: secret', 'https://origin.test/x'], args=args or self.args)
+            got = run(document or tls_rest(), ['curl', '-sS', '-w', '\\n%{http_code}', '-H', 'Authorization: secret', 'https://origin.test/x'],
+                      args=args or self.args)
         self.assertEqual(origin.requests, [], got)
-        body = json.loads(got.out)
-        self.assertEqual(body['error'], 'upstream_tls_failed', got)
+        text, code = got.out.rsplit('\n', 1)
+        body = json.loads(text)
+        self.assertEqual((code, body['error']), ('502', 'upstream_tls_failed'), got)
         self.assertIn(reason, body['detail'], got)
+        self.assertIn('origin.test', body['detail'], got)      # and whose
         return body
 
     def test_unknown_issuer(self):
@@ -414,8 +417,14 @@ class Verification(TlsTest, LabTest):
         self.refused(self.ca.context('self'), 'issuer')
 
     def test_expired(self):
-        self.ca.issue('old', days=('-days', '-1'))
-        self.refused(self.ca.context('old'), 'expired')
+        self.ca.issue('old').date('old', '20200101000000Z', '20210203000000Z')
+        body = self.refused(self.ca.context('old'), 'expired')
+        self.assertIn('2021-02-03', body['reason'])
+
+    def test_not_yet_valid(self):
+        self.ca.issue('early').date('early', '20380101000000Z', '20400101000000Z')
+        body = self.refused(self.ca.context('early'), 'not_yet_valid')
+        self.assertIn('2038-01-01', body['reason'])
 
     def test_other_name(self):
         self.ca.issue('evil', host='evil.test')
@@ -451,7 +460,7 @@ class Verification(TlsTest, LabTest):
         context = self.ca.context('origin', weak=True)
         context.minimum_version = ssl.TLSVersion.TLSv1
         context.maximum_version = ssl.TLSVersion.TLSv1_1
-        self.refused(context, '')
+        self.refused(context, 'nothing_in_common')
 
     def test_65_client_certificate_wanted(self):
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):

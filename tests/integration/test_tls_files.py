@@ -11,10 +11,11 @@ import lab
 from lab import LabTest, Sandbox, run
 
 DIR = pathlib.Path('/etc/openshell-tls')
-FILES = {'openshell-ca.pem', 'ca-bundle.pem', 'openshell-truststore.jks', 'wgetrc'}
+FILES = {'openshell-ca.pem', 'ca-bundle.pem', 'openshell-truststore.jks', 'wgetrc', 'openshell-php.ini'}
 CA_FILE = ('NODE_EXTRA_CA_CERTS', 'DENO_CERT')
 BUNDLE = ('SSL_CERT_FILE', 'REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE', 'GIT_SSL_CAINFO', 'CARGO_HTTP_CAINFO', 'PIP_CERT',
-          'AWS_CA_BUNDLE', 'GRPC_DEFAULT_SSL_ROOTS_FILE_PATH')
+          'AWS_CA_BUNDLE', 'GRPC_DEFAULT_SSL_ROOTS_FILE_PATH', 'CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE', 'HTTPLIB2_CA_CERTS',
+          'NIX_SSL_CERT_FILE', 'PERL_LWP_SSL_CA_FILE', 'npm_config_cafile')
 # Reads everything that its variables name, and says what it read.
 LOOK = '''
 import os
@@ -57,10 +58,12 @@ class Files(LabTest):
         got = run(lab.policy(), ['/usr/bin/cat', str(other)], **more)
         self.assertNotEqual(got.code, 0, got)       # the folder alone was added
 
-    def test_java_and_wget(self):
-        values = variables(run(lab.policy(), ['/usr/bin/env'], args=['--env', 'JAVA_TOOL_OPTIONS=-Xmx64m']).out)
+    def test_java_wget_and_php(self):
+        values = variables(run(lab.policy(), ['/usr/bin/env'], args=['--env', 'JAVA_TOOL_OPTIONS=-Xmx64m', '--env', 'PHP_INI_SCAN_DIR=/mine']).out)
         folder = os.path.dirname(values['SSL_CERT_FILE'])
         self.assertEqual(values['SYSTEM_WGETRC'], folder + '/wgetrc')
+        self.assertEqual(values['PHP_INI_SCAN_DIR'], '/mine:' + folder)
+        self.assertRegex(variables(run(lab.policy(), ['/usr/bin/env']).out)['PHP_INI_SCAN_DIR'], '^:/etc/openshell-tls/sandbox-')
         self.assertRegex(values['JAVA_TOOL_OPTIONS'], rf'^-Xmx64m -Djavax.net.ssl.trustStore={folder}/openshell-truststore.jks '
                          r'.*-Dhttps.proxyHost=10\.200\.0\.1 -Dhttps.proxyPort=3128')
 
