@@ -10,6 +10,7 @@
 #include "core_channel.h"
 #include "ipc_shell.h"
 #include "ipc_shell.pb-c.h"
+#include "proc_account.h"
 #include "proc_job.h"
 #include "proc_limits.h"
 
@@ -25,6 +26,7 @@ struct shell { /* one channel */
 struct entry {		     /* one job; it may outlive its channel until it has ended */
 	struct shell *shell; /* NULL: nobody waits for it */
 	uint32_t number;
+	bool sftp;
 	struct proc_job *job;
 };
 
@@ -226,6 +228,7 @@ static int start(
 		return r;
 	place->shell = c;
 	place->number = number;
+	place->sftp = m->kind == OPENSHELL__IPC__SHELL_KIND__SFTP;
 	c->n_jobs++;
 	return send_started(c, number, plan.tty, fds, e);
 }
@@ -477,12 +480,34 @@ int proc_shells_serve(struct proc_shells *s, int take_fd, struct err *e)
 	return 0;
 }
 
+/* It wants to know its user's home folder, and says so in words that help nobody. */
+static void explain_sftp(const struct proc_shells *s, struct proc_job_end *end)
+{
+	uint32_t uid = s->config.restrictions->identity->uid;
+	AUTO_FREE char *text = NULL;
+	struct err ignored = { 0 };
+	struct proc_passwd p;
+	size_t len;
+
+	if (end->signalled || end->code == 0 || end->text[0] ||
+		proc_account_read("/etc/passwd", &text, &len, &ignored) < 0 ||
+		proc_account_uid(text, len, uid, &p, &ignored) != -ENOENT)
+		return;
+	(void) snprintf(end->text, sizeof end->text,
+		"sftp and scp need an account, and /etc/passwd has none for uid %u; run the "
+		"sandbox as a "
+		"user that has one (run_as_user), or copy with rsync, or with tar through ssh",
+		uid);
+}
+
 static void finish(struct entry *j, int status)
 {
 	struct proc_job_end end;
 
 	proc_job_ended(j->job, status, &end);
 	if (j->shell) {
+		if (j->sftp)
+			explain_sftp(j->shell->all, &end);
 		tell_end(j, &end);
 		j->shell->n_jobs--;
 	}

@@ -283,6 +283,34 @@ class Transfer(LabTest):
                 p.kill()
 
 
+class WithoutAccount(LabTest):
+    """The workload's uid is a number without a line in /etc/passwd, as run_as_user: "4242" gives."""
+
+    def test_sftp_and_scp_say_why_and_what_else_does(self):
+        with Ssh() as box:
+            (box.dir / 'up').write_bytes(b'data')
+            for words, program in ((['-b', '/dev/null', 'sandbox'], 'sftp'), ([str(box.dir / 'up'), 'sandbox:there'], 'scp')):
+                got = subprocess.run(box.words(*words, program=program), capture_output=True, timeout=20)
+                self.assertNotEqual(got.returncode, 0, got)
+                self.assertIn(b'/etc/passwd has none for uid 4242', got.stderr)
+                self.assertIn(b'rsync', got.stderr)
+            self.assertFalse((box.work / 'there').exists())
+
+    def test_what_the_sentence_names_works(self):
+        with Ssh() as box:
+            tree = box.dir / 'tree'
+            tree.mkdir()
+            (tree / 'file').write_bytes(os.urandom(100000))
+            got = subprocess.run(['rsync', '-a', '-e', ' '.join(box.words()), '--no-o', '--no-g', f'{tree}/', 'sandbox:one/'],
+                                 capture_output=True, timeout=60)
+            self.assertEqual(got.returncode, 0, got)
+            packed = subprocess.run(['tar', '-C', str(tree), '-c', '.'], capture_output=True, timeout=20).stdout
+            got = box.ssh('mkdir two && tar -C two -x', input=packed)
+            self.assertEqual(got.returncode, 0, got)
+            for name in ('one', 'two'):
+                self.assertEqual((box.work / name / 'file').read_bytes(), (tree / 'file').read_bytes())
+
+
 class Forward(LabTest):
     SERVER = ('import socket,sys\ns=socket.create_server(("127.0.0.1",8123))\nprint("up",flush=True)\n'
               'while True:\n c,_=s.accept()\n d=b""\n while x:=c.recv(65536): d+=x\n c.sendall(b"got %d" % len(d)); c.close()')
