@@ -1,6 +1,7 @@
 #include "proc_shell.h"
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -330,13 +331,15 @@ static int dial(
 	const struct proc_netns *n, const uint8_t a[16], uint16_t port, int *ret_fd, struct err *e)
 {
 	bool six = a[12] != 127;
+	int on = 1;
 	AUTO_CLOSE int fd = -1;
 	int r;
 
 	if (proc_netns_enter(n, e) < 0)
 		return -e->code;
 	fd = socket(six ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	r = fd < 0 ? errno : 0;
+	/* What comes in small pieces is meant to go on in them: somebody types. */
+	r = fd < 0 || setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 ? errno : 0;
 	if (proc_netns_leave(n, e) < 0)
 		return -e->code;
 	if (r)
