@@ -20,6 +20,8 @@
 #define SUFFIX ".ctl"
 #define BACKLOG 64
 #define LOCK_PAUSE_MS 5
+#define OWNER_ONLY 0600
+#define GROUP_TOO 0660
 
 int orch_ctl_folder(char ret[ORCH_SOCKET_PATH_MAX], struct err *e)
 {
@@ -121,7 +123,7 @@ static void sweep(int folder, const char *path)
 		(void) closedir(d);
 }
 
-static int bind_file(int fd, const char *path, struct err *e)
+static int bind_file(int fd, const char *path, mode_t mode, struct err *e)
 {
 	struct sockaddr_un a;
 	struct stat st;
@@ -138,7 +140,7 @@ static int bind_file(int fd, const char *path, struct err *e)
 			return err_set(e, EADDRINUSE, "%s: somebody listens there already", path);
 		(void) unlink(path);
 	}
-	mask = umask(0177);
+	mask = umask(0777 & ~mode);
 	r = bind(fd, (struct sockaddr *) &a, len) < 0 ? errno : 0;
 	(void) umask(mask);
 	return r ? err_set(e, r, "bind %s: %s", path, strerror(r)) : 0;
@@ -201,7 +203,7 @@ static int listen_in(
 	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return err_set(e, errno, "make a socket: %s", strerror(errno));
-	if (bind_file(fd, path, e) < 0)
+	if (bind_file(fd, path, OWNER_ONLY, e) < 0)
 		return -e->code;
 	if (listen(fd, BACKLOG) < 0)
 		return err_set(e, errno, "listen on %s: %s", path, strerror(errno));
@@ -256,13 +258,15 @@ static void make_parents(const char *folder)
 	}
 }
 
-static int listen_abstract(const char *path, int type, struct orch_ctl_socket *ret, struct err *e)
+/* In a folder as it is, or without one. */
+static int listen_plain(
+	const char *path, int type, mode_t mode, struct orch_ctl_socket *ret, struct err *e)
 {
 	AUTO_CLOSE int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		return err_set(e, errno, "make a socket: %s", strerror(errno));
-	if (bind_file(fd, path, e) < 0)
+	if (bind_file(fd, path, mode, e) < 0)
 		return -e->code;
 	if (listen(fd, BACKLOG) < 0)
 		return err_set(e, errno, "listen on %s: %s", path, strerror(errno));
@@ -276,11 +280,28 @@ int orch_ctl_listen_at(const char *path, int type, struct orch_ctl_socket *ret, 
 
 	*ret = (struct orch_ctl_socket){ .fd = -1 };
 	if (path[0] == '@')
-		return listen_abstract(path, type, ret, e);
+		return listen_plain(path, type, OWNER_ONLY, ret, e);
 	if (parent_of(path, folder, e) < 0)
 		return -e->code;
 	make_parents(folder);
 	return listen_in(folder, path, type, ret, e);
+}
+
+int orch_ctl_listen_shared(const char *path, int type, struct orch_ctl_socket *ret, struct err *e)
+{
+	char folder[ORCH_SOCKET_PATH_MAX];
+
+	*ret = (struct orch_ctl_socket){ .fd = -1, .shared = true };
+	if (path[0] != '@') {
+		if (parent_of(path, folder, e) < 0)
+			return -e->code;
+		make_parents(path);
+	}
+	if (listen_plain(path, type, GROUP_TOO, ret, e) < 0)
+		return -e->code;
+	if (path[0] != '@')
+		(void) snprintf(ret->path, sizeof ret->path, "%s", path);
+	return 0;
 }
 
 void orch_ctl_socket_done(struct orch_ctl_socket *s)
@@ -296,7 +317,7 @@ void orch_ctl_socket_done(struct orch_ctl_socket *s)
 		return;
 	(void) unlink(s->path);
 	/* Not while another sandbox uses it: then it is not empty. */
-	if (parent_of(s->path, folder, &ignored) == 0)
+	if (!s->shared && parent_of(s->path, folder, &ignored) == 0)
 		(void) rmdir(folder);
 }
 

@@ -18,6 +18,7 @@
 struct orch_ctl_socket { /* bound by us; the file goes with it */
 	int fd;		 /* -1: none */
 	char path[ORCH_SOCKET_PATH_MAX];
+	bool shared; /* its folder is somebody else's */
 };
 
 /* The default folder; -ENOENT where there is none. */
@@ -29,6 +30,11 @@ int orch_ctl_listen(const char *name, struct orch_ctl_socket *ret, struct err *e
 /* Listen on a path; parents are made (0700), a socket that nobody listens on is replaced.  type is
  * SOCK_SEQPACKET or SOCK_STREAM; "@name" is an abstract one. */
 int orch_ctl_listen_at(const char *path, int type, struct orch_ctl_socket *ret, struct err *e);
+/* For the split topology (spec/process 10.1): its other container connects through a folder that both
+ * have.  Mode 0660, so that the folder's group may; the folder is made if it is missing, and otherwise
+ * left as it is, also in the end.  Whoever can write there can put a socket of his own in this one's place:
+ * clients ask SO_PEERCRED who listens.  "@name" can't be replaced while it is bound. */
+int orch_ctl_listen_shared(const char *path, int type, struct orch_ctl_socket *ret, struct err *e);
 void orch_ctl_socket_done(struct orch_ctl_socket *s);
 /* Remove sockets that nobody listens on any more: of a folder; or one, NULL: none. */
 void orch_ctl_sweep(const char *path);

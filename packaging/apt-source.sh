@@ -13,7 +13,12 @@ to=$here/subprojects/$package
 die() { echo "fetch-$package.sh: $*" >&2; exit 1; }
 at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
 
-is_here() { [ -r "$to/openshell-version" ] && at_least "$least" "$(cat "$to/openshell-version")"; }
+own_patch=$here/packaging/$package.patch # may be absent
+
+is_here() {
+    [ -r "$to/openshell-version" ] && at_least "$least" "$(cat "$to/openshell-version")" || return 1
+    [ ! -e "$own_patch" ] || cmp -s "$own_patch" "$to/openshell.patch"
+}
 
 make_folders() {
     work=$(mktemp -d)
@@ -107,7 +112,11 @@ fetch_tree() {
                 die "Debian's patch $name does not apply"
         done
     done
+    if [ -e "$own_patch" ]; then
+        (cd "$work/tree" && patch -p1 -s -f <"$own_patch") || die "$own_patch does not apply to $version"
+    fi
     mkdir -p "$to.$$"
+    [ ! -e "$own_patch" ] || cp "$own_patch" "$to.$$/openshell.patch"
     for name in "$@"; do cp -R "$work/tree/$name" "$to.$$"; done
     echo "$version" >"$to.$$/openshell-version"
     rm -rf "$to"

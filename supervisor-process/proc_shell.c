@@ -1,6 +1,7 @@
 #include "proc_shell.h"
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "core_channel.h"
 #include "ipc_shell.h"
 #include "ipc_shell.pb-c.h"
+#include "proc_account.h"
 #include "proc_job.h"
 #include "proc_limits.h"
 
@@ -25,6 +27,7 @@ struct shell { /* one channel */
 struct entry {		     /* one job; it may outlive its channel until it has ended */
 	struct shell *shell; /* NULL: nobody waits for it */
 	uint32_t number;
+	bool sftp;
 	struct proc_job *job;
 };
 
@@ -226,6 +229,7 @@ static int start(
 		return r;
 	place->shell = c;
 	place->number = number;
+	place->sftp = m->kind == OPENSHELL__IPC__SHELL_KIND__SFTP;
 	c->n_jobs++;
 	return send_started(c, number, plan.tty, fds, e);
 }
@@ -327,13 +331,15 @@ static int dial(
 	const struct proc_netns *n, const uint8_t a[16], uint16_t port, int *ret_fd, struct err *e)
 {
 	bool six = a[12] != 127;
+	int on = 1;
 	AUTO_CLOSE int fd = -1;
 	int r;
 
 	if (proc_netns_enter(n, e) < 0)
 		return -e->code;
 	fd = socket(six ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	r = fd < 0 ? errno : 0;
+	/* What comes in small pieces is meant to go on in them: somebody types. */
+	r = fd < 0 || setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 ? errno : 0;
 	if (proc_netns_leave(n, e) < 0)
 		return -e->code;
 	if (r)
@@ -477,12 +483,34 @@ int proc_shells_serve(struct proc_shells *s, int take_fd, struct err *e)
 	return 0;
 }
 
+/* It wants to know its user's home folder, and says so in words that help nobody. */
+static void explain_sftp(const struct proc_shells *s, struct proc_job_end *end)
+{
+	uint32_t uid = s->config.restrictions->identity->uid;
+	AUTO_FREE char *text = NULL;
+	struct err ignored = { 0 };
+	struct proc_passwd p;
+	size_t len;
+
+	if (end->signalled || end->code == 0 || end->text[0] ||
+		proc_account_read("/etc/passwd", &text, &len, &ignored) < 0 ||
+		proc_account_uid(text, len, uid, &p, &ignored) != -ENOENT)
+		return;
+	(void) snprintf(end->text, sizeof end->text,
+		"sftp and scp need an account, and /etc/passwd has none for uid %u; run the "
+		"sandbox as a "
+		"user that has one (run_as_user), or copy with rsync, or with tar through ssh",
+		uid);
+}
+
 static void finish(struct entry *j, int status)
 {
 	struct proc_job_end end;
 
 	proc_job_ended(j->job, status, &end);
 	if (j->shell) {
+		if (j->sftp)
+			explain_sftp(j->shell->all, &end);
 		tell_end(j, &end);
 		j->shell->n_jobs--;
 	}

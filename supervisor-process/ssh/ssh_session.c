@@ -138,18 +138,21 @@ static void sweep(struct ssh_conn *c)
 		(void) loop_timer_start(c->deadline, SSH_IDLE_MS);
 }
 
+static bool is_open(const struct ssh_conn *c)
+{
+	return ssh_is_connected(c->session) &&
+		!(ssh_get_status(c->session) & (SSH_CLOSED | SSH_CLOSED_ERROR));
+}
+
 static void serve(struct ssh_conn *c)
 {
 	(void) ssh_event_dopoll(c->event, 0);
-	if (!ssh_is_connected(c->session) ||
-		(ssh_get_status(c->session) & (SSH_CLOSED | SSH_CLOSED_ERROR))) {
-		ssh_conn_end(c);
-		return;
-	}
-	for (size_t i = 0; i < SSH_CHANNELS_MAX; i++)
+	for (size_t i = 0; i < SSH_CHANNELS_MAX && is_open(c); i++)
 		if (c->chans[i])
 			ssh_chan_pump(c->chans[i]);
 	sweep(c);
+	if (!is_open(c)) /* libssh has closed its descriptor */
+		ssh_conn_end(c);
 }
 
 static unsigned wanted(const struct ssh_conn *c)

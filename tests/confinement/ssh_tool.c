@@ -110,6 +110,7 @@ static int open_session(struct tool *t)
 {
 	t->channel = ssh_channel_new(t->session);
 	t->status = -1;
+	t->signalled[0] = '\0';
 	t->callbacks = (struct ssh_channel_callbacks_struct){ .userdata = t,
 		.channel_exit_signal_function = on_exit_signal,
 		.channel_exit_status_function = on_exit_status };
@@ -118,14 +119,33 @@ static int open_session(struct tool *t)
 	return ssh_channel_open_session(t->channel);
 }
 
-static int read_output(struct tool *t)
+/* true: something was there. */
+static bool drain(struct tool *t, int is_stderr)
 {
 	char bytes[4096];
-	int n;
+	int n = ssh_channel_read_nonblocking(t->channel, bytes, sizeof bytes, is_stderr);
 
-	while ((n = ssh_channel_read(t->channel, bytes, sizeof bytes, 0)) > 0)
-		(void) fwrite(bytes, 1, (size_t) n, stdout);
-	return n;
+	if (n > 0)
+		(void) fwrite(bytes, 1, (size_t) n, is_stderr ? stderr : stdout);
+	return n > 0;
+}
+
+static int read_output(struct tool *t)
+{
+	ssh_event event = ssh_event_new();
+	bool open = true;
+
+	(void) ssh_event_add_session(event, t->session);
+	while (open) {
+		open = ssh_is_connected(t->session) && !ssh_channel_is_closed(t->channel);
+		if (open && ssh_event_dopoll(event, 1000) == SSH_ERROR)
+			open = false;
+		while (drain(t, 0) || drain(t, 1))
+			;
+	}
+	(void) ssh_event_remove_session(event, t->session);
+	ssh_event_free(event);
+	return SSH_OK;
 }
 
 static int read_line(struct tool *t)
@@ -197,8 +217,6 @@ static int ask(struct tool *t, char *word)
 static void tell_end(struct tool *t)
 {
 	(void) read_output(t);
-	while (!ssh_channel_is_closed(t->channel) && ssh_is_connected(t->session))
-		(void) ssh_channel_poll_timeout(t->channel, 100, 0);
 	if (t->signalled[0])
 		(void) printf("end signal %s\n", t->signalled);
 	else

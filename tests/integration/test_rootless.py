@@ -3,6 +3,7 @@
 The attack, main job and bypass tests run again, started by uid 4242 without any capability; a test
 that can't hold without root is overridden here, with its reason.
 """
+import os
 import subprocess
 
 import lab
@@ -12,7 +13,9 @@ import test_attack_supervisor
 import test_bypass
 import test_leftovers
 import test_main_job
+import test_shell
 from lab import LabTest, Sandbox, policy, run, wait_for
+from terminal import Terminal
 
 LEAVES = ('openshell-supervisor', 'openshell-supervisor-process', 'openshell-supervisor-network')     # not a session program, which comes and goes
 
@@ -103,6 +106,82 @@ class Host(Rootless, LabTest):
             out = box.wait_out('end')
             self.assertNotIn('DID', out)
             self.assertTrue(all(lab.alive(p) for p in pids))
+
+
+class Doors(Rootless, LabTest):
+    """ctl and SSH of a sandbox that an ordinary user started, used by that user."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        with open('/etc/passwd', 'a') as f:     # ssh(1) and sftp-server want an account; this file is the test's own
+            f.write(f'labuser:x:{lab.USER}:{lab.USER}::/tmp/lab:/bin/bash\n')
+        cls.runtime = f'/run/user/{lab.USER}'
+        os.makedirs(cls.runtime, mode=0o700)
+        os.chown(cls.runtime, lab.USER, lab.USER)
+
+    def start(self, *command, args=(), **more):
+        return Sandbox(policy(), command, args=['--name', 'doors', *args], env={'XDG_RUNTIME_DIR': self.runtime}, **more)
+
+    def as_user(self, *words, uid=lab.USER, **more):
+        env = {'PATH': os.environ['PATH'], 'XDG_RUNTIME_DIR': self.runtime, 'HOME': '/tmp/lab'}
+        return subprocess.run(['setpriv', '--reuid', str(uid), '--regid', str(uid), '--clear-groups', '--', *words],
+                              capture_output=True, timeout=30, env=env, **{'stdin': subprocess.DEVNULL, **more})
+
+    def ctl(self, *words, **more):
+        return self.as_user(str(lab.SUPERVISOR), 'ctl', *words, **more)
+
+    def running(self, box):
+        box.wait_err('enforcing')
+        wait_for(lambda: self.ctl('exec', '--', 'true').returncode == 0)
+
+    def test_ctl_exec_and_shell_in_the_users_own_folder(self):
+        with self.leaves_nothing(), self.start('sleep', '1000') as box:
+            self.running(box)
+            path = f'{self.runtime}/openshell'
+            self.assertEqual((os.stat(path).st_mode & 0o777, os.stat(path).st_uid), (0o700, lab.USER))
+            self.assertEqual(os.stat(f'{path}/doors.ctl').st_mode & 0o777, 0o600)
+            got = self.ctl('exec', '--', 'sh', '-c', 'cat; id -u; echo err >&2; exit 7', stdin=None, input=b'in ')
+            self.assertEqual((got.stdout, got.stderr, got.returncode), (b'in 4242\n', b'err\n', 7))
+            got = self.ctl('shell', stdin=None, input=b'echo $((6*7)); exit 4\n')
+            self.assertEqual((got.stdout, got.returncode), (b'42\n', 4))
+            self.assertNotEqual(self.as_user(str(lab.SUPERVISOR), 'ctl', 'exec', '--', 'true', uid=4300).returncode, 0)
+
+    def test_restrictions_are_mains(self):
+        probe = ['/usr/bin/python3', '-c', test_shell.PROBE, 'SOCKET']
+        with self.start('sh', '-c', 'read x; exec "$@"', 'sh', *probe, stdin=subprocess.PIPE) as box:
+            self.running(box)
+            got = self.ctl('exec', '--', *probe)
+            self.assertEqual(got.returncode, 0, got)
+            main, _ = box.process.communicate(b'go\n', timeout=30)
+        self.assertEqual(got.stdout.decode(), main.decode())
+        self.assertNotIn('possible', main.decode())
+
+    def test_ssh_sftp_and_terminal(self):
+        with self.start('sleep', '1000', args=['--ssh-socket-path', f'{self.runtime}/openshell-ssh/s']) as box:
+            self.running(box)
+            config = box.dir / 'config'
+            config.write_bytes(self.ctl('ssh-config').stdout)
+            ssh = ['ssh', '-F', str(config)]
+            got = self.as_user(*ssh, 'sandbox', 'cat; id -u; exit 7', stdin=None, input=b'in ')
+            self.assertEqual((got.stdout, got.returncode), (b'in 4242\n', 7), got)
+            batch = box.dir / 'batch'
+            batch.write_text(f'put {config} there\n')
+            got = self.as_user('sftp', '-F', str(config), '-b', str(batch), 'sandbox')
+            self.assertEqual(got.returncode, 0, got)
+            self.assertEqual((box.work / 'there').read_bytes(), config.read_bytes())
+            drop = ['setpriv', '--reuid', str(lab.USER), '--regid', str(lab.USER), '--clear-groups', '--']
+            with Terminal([*drop, *ssh, '-tt', 'sandbox', 'sh'], env={'XDG_RUNTIME_DIR': self.runtime}, rows=31, columns=99) as t:
+                cooked = t.modes()
+                t.ask('stty size; tty', r'31 99\s+/dev/pts/\d+')
+                # The session program has no other identity to take; it has nothing else either.
+                pid = next(p for p in lab.descendants(box.process.pid) if lab.exe_name(p) == 'openshell-supervisor-ssh')
+                with open(f'/proc/{pid}/status') as f:
+                    status = dict(l.split(':', 1) for l in f)
+                self.assertEqual((int(status['CapEff'], 16), status['NoNewPrivs'].strip(), status['Seccomp'].strip()), (0, '1', '2'))
+                t.send('exit 5\r')
+                self.assertEqual(t.wait(), 5)
+                self.assertEqual(t.modes(), cooked)
 
 
 class Streams(Rootless, test_main_job.Streams, LabTest):

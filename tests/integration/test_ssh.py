@@ -1,4 +1,6 @@
 """SSH, with the real OpenSSH client, scp, sftp, rsync and git."""
+import contextlib
+import ctypes
 import hashlib
 import json
 import os
@@ -283,6 +285,34 @@ class Transfer(LabTest):
                 p.kill()
 
 
+class WithoutAccount(LabTest):
+    """The workload's uid is a number without a line in /etc/passwd, as run_as_user: "4242" gives."""
+
+    def test_sftp_and_scp_say_why_and_what_else_does(self):
+        with Ssh() as box:
+            (box.dir / 'up').write_bytes(b'data')
+            for words, program in ((['-b', '/dev/null', 'sandbox'], 'sftp'), ([str(box.dir / 'up'), 'sandbox:there'], 'scp')):
+                got = subprocess.run(box.words(*words, program=program), capture_output=True, timeout=20)
+                self.assertNotEqual(got.returncode, 0, got)
+                self.assertIn(b'/etc/passwd has none for uid 4242', got.stderr)
+                self.assertIn(b'rsync', got.stderr)
+            self.assertFalse((box.work / 'there').exists())
+
+    def test_what_the_sentence_names_works(self):
+        with Ssh() as box:
+            tree = box.dir / 'tree'
+            tree.mkdir()
+            (tree / 'file').write_bytes(os.urandom(100000))
+            got = subprocess.run(['rsync', '-a', '-e', ' '.join(box.words()), '--no-o', '--no-g', f'{tree}/', 'sandbox:one/'],
+                                 capture_output=True, timeout=60)
+            self.assertEqual(got.returncode, 0, got)
+            packed = subprocess.run(['tar', '-C', str(tree), '-c', '.'], capture_output=True, timeout=20).stdout
+            got = box.ssh('mkdir two && tar -C two -x', input=packed)
+            self.assertEqual(got.returncode, 0, got)
+            for name in ('one', 'two'):
+                self.assertEqual((box.work / name / 'file').read_bytes(), (tree / 'file').read_bytes())
+
+
 class Forward(LabTest):
     SERVER = ('import socket,sys\ns=socket.create_server(("127.0.0.1",8123))\nprint("up",flush=True)\n'
               'while True:\n c,_=s.accept()\n d=b""\n while x:=c.recv(65536): d+=x\n c.sendall(b"got %d" % len(d)); c.close()')
@@ -306,6 +336,32 @@ class Forward(LabTest):
                         s.sendall(b'x' * size)
                         s.shutdown(socket.SHUT_WR)
                         self.assertEqual(s.recv(100), f'got {size}'.encode())
+                p.kill()
+
+    def test_forward_does_not_wait_for_more_bytes(self):
+        """Row 216: no-delay.  The descriptor of the session program is looked at."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        with Ssh(['/usr/bin/python3', '-c', self.SERVER]) as box:
+            box.wait_out('up')
+            with subprocess.Popen(box.words('-W', '127.0.0.1:8123', 'sandbox'), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as p:
+                pid = wait_for(box.sessions)[0]
+                pidfd = os.pidfd_open(pid)
+                self.addCleanup(os.close, pidfd)
+
+                def internet_sockets():
+                    for number in map(int, os.listdir(f'/proc/{pid}/fd')):
+                        fd = libc.syscall(438, pidfd, number, 0)        # pidfd_getfd
+                        if fd < 0:
+                            continue
+                        try:
+                            s = socket.socket(fileno=fd)
+                        except OSError:     # no socket
+                            os.close(fd)
+                            continue
+                        with s:
+                            if s.family == socket.AF_INET:
+                                yield s.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+                self.assertEqual(wait_for(lambda: set(internet_sockets())), {1})       # two descriptors, one for each direction
                 p.kill()
 
     def test_half_closed_forward_and_closed_terminal_cost_nothing(self):
@@ -378,8 +434,30 @@ class Terminals(LabTest):
             a.ask('stty size', '10 50')
             b.ask('stty size', '20 60')
             a.resize(11, 51)
-            wait_for(lambda: a.ask('stty size', r'[\r\n](\d+ \d+)\s')[1] == b'11 51')
+            wait_for(lambda: a.ask('stty size', r'(\d+ \d+)\s')[1] == b'11 51')
             b.ask('stty size', '20 60')
+
+    def test_two_terminals_of_one_connection_have_their_own_sizes(self):
+        """Row 217: a state that was shared by the channels once resized the wrong one."""
+        with Ssh() as box:
+            path = str(box.dir / 'mux')
+            with subprocess.Popen(box.words('-M', '-N', '-S', path, 'sandbox')) as master, contextlib.ExitStack() as stack:
+                stack.callback(master.kill)
+                wait_for(lambda: os.path.exists(path))
+                words = ['ssh', '-S', path, '-F', '/dev/null', '-tt', 'sandbox', 'sh']
+                with Terminal(words, rows=10, columns=50) as a, Terminal(words, rows=20, columns=60) as b:
+                    a.ask('stty size', '10 50')
+                    b.ask('stty size', '20 60')
+                    for t, rows in ((b, 21), (a, 11)):
+                        t.resize(rows, 70)
+                        wait_for(lambda: t.ask('stty size', r'(\d+ \d+)\s')[1] == b'%d 70' % rows)
+                    b.ask('stty size', '21 70')
+                    self.assertEqual(len(box.sessions()), 1)
+
+    def test_background_process_with_the_terminal_does_not_hold_up_the_end(self):
+        with Ssh() as box, Terminal(box.words('-tt', 'sandbox', 'trap "" HUP; sleep 1000 & echo done')) as t:
+            t.expect('done')
+            self.assertEqual(t.wait(), 0)
 
     def test_shell_without_terminal_uses_pipes(self):
         with Ssh() as box:
@@ -423,9 +501,13 @@ class Terminals(LabTest):
         with Ssh([BASH, '--norc', '-i'], args=['-i']) as box:
             with Terminal(box.words('-tt', '-s', 'sandbox', 'openshell-main'), rows=31, columns=99) as t:
                 t.ask("PS1='IN>'; echo r\"\"eady", '[\r\n]ready')
-                wait_for(lambda: t.ask('stty size', r'[\r\n](\d+ \d+)\s')[1] == b'31 99')
+                wait_for(lambda: t.ask('stty size', r'(\d+ \d+)\s')[1] == b'31 99')
+                t.send("sh -c 'echo g\"\"o; exec sleep 1000'\r")
+                t.expect('[\r\n]go')
+                t.send('\x03')
+                t.ask('echo code=$?', 'code=130')
                 t.resize(41, 101)
-                wait_for(lambda: t.ask('stty size', r'[\r\n](\d+ \d+)\s')[1] == b'41 101')
+                wait_for(lambda: t.ask('stty size', r'(\d+ \d+)\s')[1] == b'41 101')
                 with Terminal(box.words('-tt', '-s', 'sandbox', 'openshell-main')) as b:
                     b.expect('read-only')
                 t.send('\x10\x11')
@@ -551,6 +633,18 @@ class Hostile(LabTest):
                                  capture_output=True, text=True, timeout=20)
             self.assertNotIn('SSH', got.stdout, got)
             box.wait_err('uid 4300 may not control')
+
+    def test_socket_that_cannot_be_had_ends_the_start(self):
+        """Rows 207 and 209: told at once, nothing is waited for."""
+        os.makedirs('/tmp/lab-open-ssh', exist_ok=True)
+        os.chmod('/tmp/lab-open-ssh', 0o777)
+        self.addCleanup(os.rmdir, '/tmp/lab-open-ssh')
+        with Ssh(path='@lab-ssh-4'):
+            for path, why in (('@lab-ssh-4', 'in use|listens there already'), ('/tmp/lab-open-ssh/s', '0700'), ('/proc/s/x', 'folder'), ('relative/s', 'absolute')):
+                with self.subTest(path):
+                    got = lab.run(lab.policy(), ['true'], args=['--ssh-socket-path', path, '--ctl-socket', 'none'])
+                    self.assertEqual((got.code, got.out), (1, ''), got)
+                    self.assertRegex(got.err.lower(), why)
 
     def test_the_workload_cannot_reach_the_socket(self):
         for path in ('/run/openshell/ssh.sock', '/tmp/lab-ssh-dir/s', '@lab-ssh-3'):
