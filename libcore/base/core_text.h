@@ -15,6 +15,7 @@ struct text {
 void text_init(struct text *t, char *buf, size_t size);
 void text_add(struct text *t, const char *s);
 void text_add_n(struct text *t, const char *s, size_t len);
+void text_add_u64(struct text *t, uint64_t v); /* decimal */
 void text_addf(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Peer-controlled bytes, at most max of them: control characters, DEL, C1, '"' and '\' are
  * written as \n \t \" \\ or \xHH, invalid UTF-8 as \xHH; a cut is marked "...". */
