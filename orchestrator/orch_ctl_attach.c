@@ -5,11 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "core_channel.h"
+#include "core_attach.h"
 #include "core_log.h"
 #include "ipc_ctl.h"
 #include "ipc_session.h"
-#include "ipc_session.pb-c.h"
 #include "orch_ctl.h"
 #include "orch_relay.h"
 #include "orch_side.h"
@@ -29,25 +28,16 @@ struct output { /* what has come and is not written yet: at most the window */
 
 struct client {
 	struct loop *loop;
-	struct channel *channel;
-	uint32_t state;
+	struct attach_client main;
 	struct orch_side in;
 	struct loop_timer *soon; /* an input that is always ready */
-	size_t untaken;		 /* bytes of input on their way */
 	struct output out[2];
 	struct loop_signal *signals[N_WATCHED];
 	bool stdin_is_terminal; /* asked at the start: one that is gone says no */
-	bool terminal, writable, over;
+	bool over;
 	int status;
 	struct err why;
 };
-
-static void tell(struct client *c, uint16_t number, const ProtobufCMessage *m)
-{
-	struct err ignored = { 0 };
-
-	(void) channel_send(c->channel, number, 0, m, &ignored); /* its end is seen elsewhere */
-}
 
 /* ---- output ---- */
 
@@ -59,7 +49,7 @@ static void stop_if_done(struct client *c)
 
 static void flush(struct output *o)
 {
-	Openshell__Ipc__SessionTaken m = OPENSHELL__IPC__SESSION_TAKEN__INIT;
+	size_t taken = 0;
 
 	while (o->len > 0) {
 		ssize_t n = orch_side_write(&o->side, o->bytes + o->start, o->len);
@@ -72,13 +62,13 @@ static void flush(struct output *o)
 		}
 		o->start += (size_t) n;
 		o->len -= (size_t) n;
-		m.bytes += (uint32_t) n;
+		taken += (size_t) n;
 	}
 	orch_side_watch(&o->side, o->len ? LOOP_WRITE : 0);
 	if (o->len == 0)
 		o->start = 0;
-	if (m.bytes)
-		tell(o->client, SESSION_TAKEN, &m.base);
+	if (taken)
+		attach_client_taken(&o->client->main, taken);
 	stop_if_done(o->client);
 }
 
@@ -107,8 +97,7 @@ static int take(struct output *o, const uint8_t *bytes, size_t len, struct err *
 
 static void watch_input(struct client *c)
 {
-	bool may = c->in.fd >= 0 && c->writable &&
-		c->untaken + SESSION_CHUNK_MAX <= SESSION_INPUT_BYTES;
+	bool may = attach_client_may_send(&c->main);
 
 	if (c->in.fd < 0)
 		return;
@@ -119,18 +108,14 @@ static void watch_input(struct client *c)
 
 static void read_input(struct client *c)
 {
-	Openshell__Ipc__SessionBytes m = OPENSHELL__IPC__SESSION_BYTES__INIT;
 	char bytes[SESSION_CHUNK_MAX];
 	ssize_t n = orch_side_read(&c->in, bytes, sizeof bytes);
 
 	if (n > 0) {
-		m.data.data = (uint8_t *) bytes;
-		m.data.len = (size_t) n;
-		c->untaken += (size_t) n;
-		tell(c, SESSION_INPUT, &m.base);
+		attach_client_input(&c->main, bytes, (size_t) n);
 	} else if (n == 0 || !orch_side_is_later(errno)) {
 		orch_side_done(&c->in);
-		tell(c, SESSION_EOF, NULL);
+		attach_client_eof(&c->main);
 		if (c->stdin_is_terminal) /* the terminal has gone away */
 			loop_stop(c->loop);
 	}
@@ -152,38 +137,19 @@ static void on_soon(void *owner)
 		read_input(c);
 }
 
-/* ---- messages ---- */
+/* ---- what the session says ---- */
 
-static int on_SESSION_OPENED(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+static int on_opened(void *owner, bool terminal, bool writable, struct err *e)
 {
-	struct client *c = owner;
-	ProtobufCMessage *base;
-
-	(void) fds;
-	if (channel_unpack(m, &openshell__ipc__session_opened__descriptor, &base, e) < 0)
-		return -e->code;
-	c->terminal = ((Openshell__Ipc__SessionOpened *) base)->terminal;
-	c->writable = ((Openshell__Ipc__SessionOpened *) base)->writable;
-	protobuf_c_message_free_unpacked(base, NULL);
-	c->state = SESSION_OPEN_S;
-	watch_input(c);
-	return c->terminal && c->writable ? orch_terminal_raw(STDIN_FILENO, e) : 0;
+	watch_input(owner);
+	return terminal && writable ? orch_terminal_raw(STDIN_FILENO, e) : 0;
 }
 
-static int on_SESSION_OUTPUT(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+static int on_output(void *owner, bool is_stderr, const uint8_t *bytes, size_t len, struct err *e)
 {
 	struct client *c = owner;
-	Openshell__Ipc__SessionBytes *b;
-	ProtobufCMessage *base;
-	int r;
 
-	(void) fds;
-	if (channel_unpack(m, &openshell__ipc__session_bytes__descriptor, &base, e) < 0)
-		return -e->code;
-	b = (Openshell__Ipc__SessionBytes *) base;
-	r = take(&c->out[b->stream == 2 ? 1 : 0], b->data.data, b->data.len, e);
-	protobuf_c_message_free_unpacked(base, NULL);
-	return r;
+	return take(&c->out[is_stderr], bytes, len, e);
 }
 
 static void say(const char *text)
@@ -195,62 +161,32 @@ static void say(const char *text)
 		(void) !write(STDERR_FILENO, "\r", 1);
 }
 
-static int on_SESSION_NOTICE(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+static void on_notice(void *owner, const char *text)
 {
-	ProtobufCMessage *base;
-
 	(void) owner;
-	(void) fds;
-	if (channel_unpack(m, &openshell__ipc__session_notice__descriptor, &base, e) < 0)
-		return -e->code;
-	say(((Openshell__Ipc__SessionNotice *) base)->text);
-	protobuf_c_message_free_unpacked(base, NULL);
-	return 0;
+	say(text);
 }
 
-static int on_SESSION_ROOM(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+static void on_room(void *owner)
 {
-	struct client *c = owner;
-	ProtobufCMessage *base;
-	uint32_t n;
-
-	(void) fds;
-	if (channel_unpack(m, &openshell__ipc__session_taken__descriptor, &base, e) < 0)
-		return -e->code;
-	n = ((Openshell__Ipc__SessionTaken *) base)->bytes;
-	protobuf_c_message_free_unpacked(base, NULL);
-	c->untaken -= n < c->untaken ? n : c->untaken;
-	watch_input(c);
-	return 0;
+	watch_input(owner);
 }
 
-static int on_SESSION_EXIT(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+static void on_exited(void *owner, bool detached, uint32_t code)
 {
 	struct client *c = owner;
-	Openshell__Ipc__SessionExit *x;
-	ProtobufCMessage *base;
 
-	(void) fds;
-	if (channel_unpack(m, &openshell__ipc__session_exit__descriptor, &base, e) < 0)
-		return -e->code;
-	x = (Openshell__Ipc__SessionExit *) base;
-	c->status = x->detached ? 0 : (int) (x->code & 255);
+	c->status = detached ? 0 : (int) (code & 255);
 	c->over = true;
-	if (x->detached) {
+	if (detached) {
 		orch_terminal_restore();
 		(void) !write(STDERR_FILENO, "\n", 1);
 		say("detached; the command goes on");
 	}
-	protobuf_c_message_free_unpacked(base, NULL);
 	stop_if_done(c);
-	return 0;
 }
 
-#define X(n, num, lo, hi, fds, st) { #n, (num), (lo), (hi), (fds), (st), on_##n },
-static const struct channel_rule client_rules[] = { SESSION_ANSWERS(X){ 0 } };
-#undef X
-
-static void on_end(void *owner, const struct err *why)
+static void on_ended(void *owner, const struct err *why)
 {
 	struct client *c = owner;
 
@@ -261,17 +197,21 @@ static void on_end(void *owner, const struct err *why)
 	loop_stop(c->loop);
 }
 
+static const struct attach_client_calls calls = { .opened = on_opened,
+	.output = on_output,
+	.notice = on_notice,
+	.room = on_room,
+	.exited = on_exited,
+	.ended = on_ended };
+
 /* ---- signals ---- */
 
 static void resize(struct client *c)
 {
-	Openshell__Ipc__SessionResize m = OPENSHELL__IPC__SESSION_RESIZE__INIT;
 	struct orch_terminal_size size = orch_terminal_size(STDIN_FILENO);
 
-	m.rows = size.rows;
-	m.columns = size.columns;
-	if (c->state == SESSION_OPEN_S && size.rows && size.columns)
-		tell(c, SESSION_RESIZE, &m.base);
+	if (size.rows && size.columns)
+		attach_client_resize(&c->main, size.rows, size.columns);
 }
 
 static void on_signal(void *owner, int signo)
@@ -311,9 +251,8 @@ static int open_output(struct client *c, int i, struct err *e)
 	return orch_side_init(&c->out[i].side, c->loop, fd, on_writable, &c->out[i], e);
 }
 
-static int prepare(struct client *c, const struct orch_ctl *ctl, struct err *e)
+static int prepare(struct client *c, struct err *e)
 {
-	const struct channel_user user = { client_rules, &c->state, on_end, c };
 	int fd;
 
 	c->in.fd = c->out[1].side.fd = -1;
@@ -326,20 +265,20 @@ static int prepare(struct client *c, const struct orch_ctl *ctl, struct err *e)
 	for (size_t i = 0; i < N_WATCHED; i++)
 		if (loop_signal_new(c->loop, watched[i], on_signal, c, &c->signals[i], e) < 0)
 			return -e->code;
-	if (orch_ctl_ask(c->loop, ctl->path, CTL_ATTACH, &fd, e) < 0)
-		return -e->code;
-	return channel_open(c->loop, fd, &user, &c->channel, e);
+	return 0;
 }
 
 static int open_session(struct client *c, const struct orch_ctl *ctl, struct err *e)
 {
-	Openshell__Ipc__SessionOpen m = OPENSHELL__IPC__SESSION_OPEN__INIT;
 	struct orch_terminal_size size = orch_terminal_size(STDIN_FILENO);
+	const struct attach_open open = { ctl->read_only, size.rows, size.columns };
+	int fd;
 
-	m.read_only = ctl->read_only;
-	m.rows = size.rows;
-	m.columns = size.columns;
-	return channel_send(c->channel, SESSION_OPEN, 0, &m.base, e);
+	if (orch_ctl_ask(c->loop, ctl->path, CTL_ATTACH, &fd, e) < 0)
+		return -e->code;
+	c->main.calls = &calls;
+	c->main.owner = c;
+	return attach_client_init(&c->main, c->loop, fd, &open, e);
 }
 
 static void done(struct client *c)
@@ -351,7 +290,7 @@ static void done(struct client *c)
 	for (size_t i = 0; i < N_WATCHED; i++)
 		loop_signal_free(c->signals[i]);
 	loop_timer_free(c->soon);
-	channel_free(c->channel);
+	attach_client_done(&c->main);
 }
 
 int orch_ctl_attach(struct loop *l, const struct orch_ctl *ctl, struct err *e)
@@ -362,8 +301,7 @@ int orch_ctl_attach(struct loop *l, const struct orch_ctl *ctl, struct err *e)
 	if (!c)
 		return err_set(e, ENOMEM, "out of memory");
 	c->loop = l;
-	c->state = SESSION_NEW;
-	r = prepare(c, ctl, e);
+	r = prepare(c, e);
 	if (r == 0)
 		r = open_session(c, ctl, e);
 	if (r == 0)

@@ -90,8 +90,9 @@ static void file_failed(struct orch_events *ev, const char *why)
 /* {"lost":3,"sandbox_id":"x",<the event's own members>} */
 static void write_record(struct orch_events *ev, const Openshell__Event__Event *event)
 {
-	char json[EVENT_JSON_MAX], line[EVENT_JSON_MAX + 512];
-	struct text body, t;
+	char line[EVENT_JSON_MAX + 512];
+	struct json j;
+	struct text t;
 	struct stat st;
 	ssize_t n;
 
@@ -99,18 +100,15 @@ static void write_record(struct orch_events *ev, const Openshell__Event__Event *
 		file_failed(ev, "it has reached its largest size; move it away");
 		return;
 	}
-	text_init(&body, json, sizeof json);
-	event_json(event, &body);
 	text_init(&t, line, sizeof line - 1);
-	text_add(&t, "{");
+	json_init(&j, &t);
+	json_open(&j, NULL, '{');
 	if (ev->records_lost)
-		text_addf(&t, "\"lost\":%lu,", ev->records_lost);
-	if (ev->c.sandbox_id) {
-		text_add(&t, "\"sandbox_id\":\"");
-		text_add_json(&t, ev->c.sandbox_id, strlen(ev->c.sandbox_id), 128);
-		text_add(&t, "\",");
-	}
-	text_add(&t, json + 1); /* without its '{' */
+		json_add_number(&j, "lost", ev->records_lost);
+	if (ev->c.sandbox_id)
+		json_add_bytes(&j, "sandbox_id", ev->c.sandbox_id, strlen(ev->c.sandbox_id), 128);
+	event_json_members(event, &j);
+	json_close(&j, '}');
 	line[t.len] = '\n';
 	n = write(ev->file, line, t.len + 1);
 	if (n != (ssize_t) t.len + 1) {

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include "core_channel.h"
 #include "core_cleanup.h"
+#include "core_fd.h"
 #include "ipc_common.h"
 #include "orch_ctl_socket.h"
 #include "orch_limits.h"
@@ -54,8 +55,7 @@ static int settle(struct janitor *ret, const struct orch_janitor_plan *plan, int
 	(void) setsid();
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		return -errno;
-	if (dup3(ask, ASK_FD, O_CLOEXEC) < 0 ||
-		(leaf != IPC_FD && dup3(leaf, IPC_FD, O_CLOEXEC) < 0))
+	if (fd_place(ask, ASK_FD) < 0 || fd_place(leaf, IPC_FD) < 0)
 		return -errno;
 	(void) close(STDOUT_FILENO);
 	(void) close_range(IPC_FD + 1, UINT_MAX, 0);

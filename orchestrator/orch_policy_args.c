@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "core_cleanup.h"
+#include "core_fd.h"
+#include "core_text.h"
 #include "orch_policy_cmd.h"
 
 #define LINE_BYTES 4096
@@ -87,6 +90,21 @@ int orch_policy_document(
 		(void) orch_policy_complain(word, &e);
 	policy_report_done(&own);
 	return result < 0 && r->n_errors ? -EINVAL : result;
+}
+
+bool orch_policy_json(struct json *j)
+{
+	struct err e = { 0 };
+	const char *at;
+	size_t len;
+	bool good;
+
+	j->comma = false;
+	json_add_raw(j, NULL, "\n", 1);
+	at = json_result(j, &len);
+	good = at && fd_write_all(STDOUT_FILENO, at, len, &e) == 0;
+	json_done(j);
+	return good;
 }
 
 void orch_policy_line(const char *fmt, ...)

@@ -2,8 +2,8 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include "core_json.h"
 #include "core_policy.h"
-#include "orch_jsonout.h"
 
 struct orch_policy_option { /* one of flag and value is set */
 	const char *name;   /* with its dashes */
@@ -22,5 +22,8 @@ bool orch_policy_options(int argc, char **argv, const struct orch_policy_option 
 int orch_policy_document(
 	const char *word, const char *path, struct policy_report *report, struct policy_doc **ret);
 
+/* JSON in memory of its own: with a newline to standard output, and released.  Without memory the output
+ * is lost as a whole: false. */
+bool orch_policy_json(struct json *j);
 /* A line to standard output. */
 void orch_policy_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -100,7 +100,7 @@ struct fmt {
 
 static void say_fmt(const struct fmt *f, const char *path, const char *text, bool same)
 {
-	struct orch_jsonout j = { 0 };
+	struct json j = { 0 };
 
 	if (!f->json) {
 		if (f->check && !same)
@@ -109,14 +109,14 @@ static void say_fmt(const struct fmt *f, const char *path, const char *text, boo
 			orch_policy_out(STDOUT_FILENO, text);
 		return;
 	}
-	orch_jsonout_open(&j, NULL, '{');
-	orch_jsonout_text(&j, "file", path);
-	orch_jsonout_flag(&j, "canonical", same);
-	orch_jsonout_flag(&j, "written", f->write && !same);
+	json_open(&j, NULL, '{');
+	json_add_text(&j, "file", path);
+	json_add_flag(&j, "canonical", same);
+	json_add_flag(&j, "written", f->write && !same);
 	if (!f->check && !f->write)
-		orch_jsonout_text(&j, "text", text);
-	orch_jsonout_close(&j, '}');
-	(void) orch_jsonout_print(&j);
+		json_add_text(&j, "text", text);
+	json_close(&j, '}');
+	(void) orch_policy_json(&j);
 }
 
 static int fmt_file(const struct fmt *f, const char *path)

@@ -15,31 +15,31 @@ static const char *kind_name(enum policy_change_kind k)
 
 static void print_json(const char *const *files, const struct policy_diff *d)
 {
-	struct orch_jsonout j = { 0 };
+	struct json j = { 0 };
 
-	orch_jsonout_open(&j, NULL, '{');
-	orch_jsonout_text(&j, "a", files[0]);
-	orch_jsonout_text(&j, "b", files[1]);
-	orch_jsonout_flag(&j, "same", d->n == 0);
-	orch_jsonout_number(&j, "added", (long long) d->n_added);
-	orch_jsonout_number(&j, "removed", (long long) d->n_removed);
-	orch_jsonout_flag(&j, "restart", d->n_restart > 0);
-	orch_jsonout_open(&j, "changes", '[');
+	json_open(&j, NULL, '{');
+	json_add_text(&j, "a", files[0]);
+	json_add_text(&j, "b", files[1]);
+	json_add_flag(&j, "same", d->n == 0);
+	json_add_number(&j, "added", d->n_added);
+	json_add_number(&j, "removed", d->n_removed);
+	json_add_flag(&j, "restart", d->n_restart > 0);
+	json_open(&j, "changes", '[');
 	for (size_t i = 0; i < d->n; i++) {
 		const struct policy_change *c = &d->at[i];
 
-		orch_jsonout_open(&j, NULL, '{');
-		orch_jsonout_text(&j, "kind", kind_name(c->kind));
-		orch_jsonout_text(&j, "section", c->section);
-		orch_jsonout_text(&j, "rule", c->rule);
-		orch_jsonout_number(&j, "line", c->line);
-		orch_jsonout_flag(&j, "restart", c->restart);
-		orch_jsonout_text(&j, "text", c->text);
-		orch_jsonout_close(&j, '}');
+		json_open(&j, NULL, '{');
+		json_add_text(&j, "kind", kind_name(c->kind));
+		json_add_text(&j, "section", c->section);
+		json_add_text(&j, "rule", c->rule);
+		json_add_number(&j, "line", c->line);
+		json_add_flag(&j, "restart", c->restart);
+		json_add_text(&j, "text", c->text);
+		json_close(&j, '}');
 	}
-	orch_jsonout_close(&j, ']');
-	orch_jsonout_close(&j, '}');
-	(void) orch_jsonout_print(&j);
+	json_close(&j, ']');
+	json_close(&j, '}');
+	(void) orch_policy_json(&j);
 }
 
 static void print_text(const struct policy_diff *d)

@@ -261,52 +261,52 @@ static bool read_request(struct eval *v, const struct orch_json_node *q)
 
 /* "host:port (endpoints[2], line 14)" */
 static void add_endpoint(
-	struct text *t, const struct eval *v, const char *policy, size_t index, unsigned line)
+	struct json *out, const struct eval *v, const char *policy, size_t index, unsigned line)
 {
 	char place[HOST_BYTES + 96];
 	struct text p;
 
 	if (!policy[0]) {
-		text_add(t, ",\"endpoint\":null");
+		json_add_null(out, "endpoint");
 		return;
 	}
 	text_init(&p, place, sizeof place);
 	text_add(&p, v->host);
 	text_add(&p, ":");
-	orch_line_number(&p, v->who.port);
+	text_add_u64(&p, v->who.port);
 	text_add(&p, " (endpoints[");
-	orch_line_number(&p, index);
+	text_add_u64(&p, index);
 	text_add(&p, line ? "], line " : "])");
 	if (line) {
-		orch_line_number(&p, line);
+		text_add_u64(&p, line);
 		text_add(&p, ")");
 	}
-	orch_line_text(t, "endpoint", p.at, p.len);
+	orch_line_text(out, "endpoint", p.at, p.len);
 }
 
-static void add_decision(struct text *t, bool allow, const char *policy)
+static void add_decision(struct json *out, bool allow, const char *policy)
 {
-	text_add(t, allow ? ",\"decision\":\"allow\"" : ",\"decision\":\"deny\"");
-	orch_line_text(t, "policy", policy, strlen(policy));
+	json_add_text(out, "decision", allow ? "allow" : "deny");
+	orch_line_text(out, "policy", policy, strlen(policy));
 }
 
-static void add_why(struct text *t, const char *reason, const char *near)
+static void add_why(struct json *out, const char *reason, const char *near)
 {
-	orch_line_text(t, "reason", reason, strlen(reason));
-	orch_line_text(t, "near", near, strlen(near));
+	orch_line_text(out, "reason", reason, strlen(reason));
+	orch_line_text(out, "near", near, strlen(near));
 }
 
-static void answer_connect(struct eval *v, struct text *t)
+static void answer_connect(struct eval *v, struct json *out)
 {
 	const struct policy_decision *d = &v->connect;
 
 	policy_decide_connect(v->snapshot, &v->who, &v->connect);
-	add_decision(t, d->allow, d->policy);
-	add_endpoint(t, v, d->policy, d->endpoint, d->endpoint_line);
-	add_why(t, d->allow ? "host, port and program match the rule" : d->reason, d->near);
+	add_decision(out, d->allow, d->policy);
+	add_endpoint(out, v, d->policy, d->endpoint, d->endpoint_line);
+	add_why(out, d->allow ? "host, port and program match the rule" : d->reason, d->near);
 }
 
-static void answer_request(struct eval *v, struct text *t)
+static void answer_request(struct eval *v, struct json *out)
 {
 	const struct policy_request_decision *d = &v->decision;
 	bool allow, connect_denied = false;
@@ -317,18 +317,18 @@ static void answer_request(struct eval *v, struct text *t)
 		policy_decide_connect(v->snapshot, &v->who, &v->connect);
 		connect_denied = !v->connect.allow;
 	}
-	add_decision(t, allow, d->policy);
-	add_endpoint(t, v, d->policy, d->endpoint, d->endpoint_line);
+	add_decision(out, allow, d->policy);
+	add_endpoint(out, v, d->policy, d->endpoint, d->endpoint_line);
 	if (connect_denied)
-		add_why(t, v->connect.reason, v->connect.near);
+		add_why(out, v->connect.reason, v->connect.near);
 	else
-		add_why(t, allow ? "the request matches the rule" : d->reason, d->near);
+		add_why(out, allow ? "the request matches the rule" : d->reason, d->near);
 	if (d->verdict == POLICY_AUDITED)
-		text_add(t, ",\"enforcement\":\"audit\"");
+		json_add_text(out, "enforcement", "audit");
 }
 
 static bool answer(
-	void *owner, const struct orch_json *j, const struct orch_json_node *q, struct text *t)
+	void *owner, const struct orch_json *j, const struct orch_json_node *q, struct json *out)
 {
 	const struct orch_json_node *kind;
 	struct eval *v = owner;
@@ -336,7 +336,7 @@ static bool answer(
 
 	v->json = j;
 	v->bad = NULL;
-	orch_line_id(t, j, q);
+	orch_line_open(out, j, q);
 	request = orch_line_string(j, q, "kind", &kind) && kind && kind->len == 3 &&
 		memcmp(kind->at, "req", 3) == 0;
 	if (!request &&
@@ -344,16 +344,16 @@ static bool answer(
 			memcmp(kind->at, "net", 3) != 0))
 		(void) wrong(v, "kind is not \"net\" or \"req\"");
 	else if (read_who(v, q) && (!request || read_request(v, q)))
-		request ? answer_request(v, t) : answer_connect(v, t);
+		request ? answer_request(v, out) : answer_connect(v, out);
 	if (v->bad) {
 		char why[128];
 
 		(void) snprintf(why, sizeof why, "bad question: %.80s", v->bad);
-		add_decision(t, false, "");
-		text_add(t, ",\"endpoint\":null");
-		add_why(t, why, "");
+		add_decision(out, false, "");
+		json_add_null(out, "endpoint");
+		add_why(out, why, "");
 	}
-	text_add(t, "}");
+	json_close(out, '}');
 	return !v->bad;
 }
 

@@ -72,27 +72,27 @@ static int fill(const struct explain *x, struct policy_cases *cases, struct err 
 
 static void print_json(const struct policy_case *c, const struct orch_answer *a)
 {
-	struct orch_jsonout j = { 0 };
+	struct json j = { 0 };
 
-	orch_jsonout_open(&j, NULL, '{');
-	orch_jsonout_text(&j, "decision", orch_verdict_name(a->verdict));
-	orch_jsonout_text(&j, "host", c->host);
-	orch_jsonout_number(&j, "port", c->port);
-	orch_jsonout_text(&j, "exe", c->exe);
-	orch_jsonout_text(&j, "decided", a->at_request ? "request" : "connection");
-	orch_jsonout_flag(&j, "inspected", a->inspected);
-	orch_jsonout_text(&j, "protocol", a->protocol);
+	json_open(&j, NULL, '{');
+	json_add_text(&j, "decision", orch_verdict_name(a->verdict));
+	json_add_text(&j, "host", c->host);
+	json_add_number(&j, "port", c->port);
+	json_add_text(&j, "exe", c->exe);
+	json_add_text(&j, "decided", a->at_request ? "request" : "connection");
+	json_add_flag(&j, "inspected", a->inspected);
+	json_add_text(&j, "protocol", a->protocol);
 	if (a->policy[0]) {
-		orch_jsonout_text(&j, "rule", a->policy);
-		orch_jsonout_number(&j, "endpoint", (long long) a->endpoint);
-		orch_jsonout_number(&j, "line", a->line);
+		json_add_text(&j, "rule", a->policy);
+		json_add_number(&j, "endpoint", a->endpoint);
+		json_add_number(&j, "line", a->line);
 	} else {
-		orch_jsonout_null(&j, "rule");
+		json_add_null(&j, "rule");
 	}
-	orch_jsonout_text(&j, "reason", a->reason);
-	orch_jsonout_text(&j, "near", a->near);
-	orch_jsonout_close(&j, '}');
-	(void) orch_jsonout_print(&j);
+	json_add_text(&j, "reason", a->reason);
+	json_add_text(&j, "near", a->near);
+	json_close(&j, '}');
+	(void) orch_policy_json(&j);
 }
 
 static void print_text(const char *file, const struct policy_case *c, const struct orch_answer *a)

@@ -23,62 +23,23 @@ struct lines {
 
 #define SHOWN_MAX 1024 /* bytes of one value that an answer repeats */
 
-static bool is_plain(char c)
+void orch_line_text(struct json *out, const char *name, const char *value, size_t len)
 {
-	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+	json_add_bytes(out, name, value, len, SHOWN_MAX);
 }
 
-/* Most text has nothing to escape, and is copied whole. */
-static void add_json(struct text *t, const char *s, size_t len)
-{
-	if (len > SHOWN_MAX)
-		len = text_utf8_cut(s, len, SHOWN_MAX);
-	for (size_t i = 0, n; i < len; i += n) {
-		bool plain = is_plain(s[i]);
-
-		for (n = 1; i + n < len && is_plain(s[i + n]) == plain; n++)
-			;
-		if (plain)
-			text_add_n(t, s + i, n);
-		else
-			text_add_json(t, s + i, n, n);
-	}
-}
-
-void orch_line_text(struct text *t, const char *name, const char *value, size_t len)
-{
-	text_add(t, ",\"");
-	text_add(t, name);
-	text_add(t, "\":\"");
-	add_json(t, value, len);
-	text_add(t, "\"");
-}
-
-void orch_line_number(struct text *t, uint64_t v)
-{
-	char digits[20];
-	size_t at = sizeof digits;
-
-	do
-		digits[--at] = (char) ('0' + v % 10);
-	while (v /= 10);
-	text_add_n(t, digits + at, sizeof digits - at);
-}
-
-void orch_line_id(struct text *t, const struct orch_json *j, const struct orch_json_node *question)
+void orch_line_open(
+	struct json *out, const struct orch_json *j, const struct orch_json_node *question)
 {
 	const struct orch_json_node *id = orch_json_get(j, question, "id");
 
-	text_add(t, "{\"id\":");
-	if (id && id->kind == ORCH_JSON_STRING) {
-		text_add(t, "\"");
-		add_json(t, id->at, id->len);
-		text_add(t, "\"");
-	} else if (id && id->kind == ORCH_JSON_NUMBER && id->len < 64) {
-		text_add_n(t, id->at, id->len);
-	} else {
-		text_add(t, "null");
-	}
+	json_open(out, NULL, '{');
+	if (id && id->kind == ORCH_JSON_STRING)
+		orch_line_text(out, "id", id->at, id->len);
+	else if (id && id->kind == ORCH_JSON_NUMBER && id->len < 64)
+		json_add_raw(out, "id", id->at, id->len);
+	else
+		json_add_null(out, "id");
 }
 
 bool orch_line_string(const struct orch_json *j, const struct orch_json_node *o, const char *name,
@@ -108,16 +69,18 @@ static int flush(struct lines *l, struct err *e)
 	return n ? fd_write_all(l->out, l->answers, n, e) : 0;
 }
 
-static void refuse(struct text *t, const char *why)
+static void refuse(struct json *out, const char *why)
 {
-	text_add(t, "{\"id\":null");
-	orch_line_text(t, "error", why, strlen(why));
-	text_add(t, "}");
+	json_open(out, NULL, '{');
+	json_add_null(out, "id");
+	json_add_text(out, "error", why);
+	json_close(out, '}');
 }
 
 static int on_line(struct lines *l, char *line, size_t len, struct err *e)
 {
 	struct err why = { 0 };
+	struct json out;
 	struct text t;
 
 	if (len && line[len - 1] == '\r')
@@ -125,13 +88,14 @@ static int on_line(struct lines *l, char *line, size_t len, struct err *e)
 	if (len == 0)
 		return 0;
 	text_init(&t, l->answers + l->n_answers, ORCH_ANSWER_BYTES_MAX);
+	json_init(&out, &t);
 	if (orch_json_read(l->json, line, len, &why) < 0) {
-		refuse(&t, why.text);
+		refuse(&out, why.text);
 		l->bad = true;
 	} else if (l->json->nodes[0].kind != ORCH_JSON_MAP) {
-		refuse(&t, "a question is a JSON map");
+		refuse(&out, "a question is a JSON map");
 		l->bad = true;
-	} else if (!l->answer(l->owner, l->json, &l->json->nodes[0], &t)) {
+	} else if (!l->answer(l->owner, l->json, &l->json->nodes[0], &out)) {
 		l->bad = true;
 	}
 	if (t.cut)

@@ -43,7 +43,7 @@ static int match(enum policy_dialect d, struct policy_bytes pattern, struct poli
 }
 
 static bool answer_glob(
-	void *owner, const struct orch_json *j, const struct orch_json_node *q, struct text *t)
+	void *owner, const struct orch_json *j, const struct orch_json_node *q, struct json *out)
 {
 	const struct orch_json_node *name, *pattern, *value;
 	enum policy_dialect d;
@@ -51,7 +51,7 @@ static bool answer_glob(
 	int r;
 
 	(void) owner;
-	orch_line_id(t, j, q);
+	orch_line_open(out, j, q);
 	if (!orch_line_string(j, q, "dialect", &name) || !name ||
 		dialect(name->at, name->len, &d) < 0)
 		r = err_set(&e, EINVAL, "dialect is not P, H, V, S or D");
@@ -61,10 +61,10 @@ static bool answer_glob(
 	else
 		r = match(d, (struct policy_bytes){ pattern->at, pattern->len },
 			(struct policy_bytes){ value->at, value->len }, &e);
-	text_add(t, r == 1 ? ",\"match\":true" : ",\"match\":false");
+	json_add_flag(out, "match", r == 1);
 	if (r < 0)
-		orch_line_text(t, "error", e.text, strlen(e.text));
-	text_add(t, "}");
+		json_add_text(out, "error", e.text);
+	json_close(out, '}');
 	return r >= 0;
 }
 
@@ -94,30 +94,27 @@ int orch_policy_glob(int argc, char **argv)
 }
 
 static bool answer_path(
-	void *owner, const struct orch_json *j, const struct orch_json_node *q, struct text *t)
+	void *owner, const struct orch_json *j, const struct orch_json_node *q, struct json *out)
 {
 	bool lenient = orch_line_flag(j, q, "allow_encoded_slash", false);
 	const struct orch_json_node *target;
 	struct policy_path *p = owner;
 	enum policy_path_fault f;
-	const char *why;
 
-	orch_line_id(t, j, q);
+	orch_line_open(out, j, q);
 	if (!orch_line_string(j, q, "target", &target) || !target) {
-		text_add(t, ",\"result\":\"refused\",\"reason\":\"target is missing\"}");
+		json_add_text(out, "result", "refused");
+		json_add_text(out, "reason", "target is missing");
+		json_close(out, '}');
 		return false;
 	}
 	f = policy_path_canonical(target->at, target->len, lenient, p);
-	why = policy_path_fault_text(f);
-	text_add(t, ",\"result\":\"");
-	/* A canonical path has nothing to escape. */
-	text_add(t, f == POLICY_PATH_FINE ? p->at : "refused");
-	text_add(t, "\"");
+	json_add_text(out, "result", f == POLICY_PATH_FINE ? p->at : "refused");
 	if (f == POLICY_PATH_FINE && p->query.at)
-		orch_line_text(t, "query", p->query.at, p->query.len);
+		orch_line_text(out, "query", p->query.at, p->query.len);
 	if (f != POLICY_PATH_FINE)
-		orch_line_text(t, "reason", why, strlen(why));
-	text_add(t, "}");
+		json_add_text(out, "reason", policy_path_fault_text(f));
+	json_close(out, '}');
 	return true;
 }
 

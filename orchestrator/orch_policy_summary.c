@@ -229,96 +229,96 @@ static void print_fixed(const struct policy_doc *d)
 							  : "the driver's choice");
 }
 
-static void json_endpoint(struct orch_jsonout *j, const SB(NetworkEndpoint) * ep, unsigned line)
+static void json_endpoint(struct json *j, const SB(NetworkEndpoint) * ep, unsigned line)
 {
 	char buf[LIST_BYTES];
 	struct text t;
 
-	orch_jsonout_open(j, NULL, '{');
-	orch_jsonout_text(j, "host", ep->host);
-	orch_jsonout_open(j, "ports", '[');
+	json_open(j, NULL, '{');
+	json_add_text(j, "host", ep->host);
+	json_open(j, "ports", '[');
 	if (!ep->n_ports)
-		orch_jsonout_number(j, NULL, ep->port);
+		json_add_number(j, NULL, ep->port);
 	for (size_t i = 0; i < ep->n_ports; i++)
-		orch_jsonout_number(j, NULL, ep->ports[i]);
-	orch_jsonout_close(j, ']');
-	orch_jsonout_text(j, "path", ep->path);
-	orch_jsonout_text(j, "protocol", ep->protocol);
-	orch_jsonout_flag(j, "inspected", is_inspected(ep));
-	orch_jsonout_flag(j, "enforced", is_inspected(ep) && is_enforced(ep));
-	orch_jsonout_number(j, "line", line);
-	orch_jsonout_open(j, "may", '[');
+		json_add_number(j, NULL, ep->ports[i]);
+	json_close(j, ']');
+	json_add_text(j, "path", ep->path);
+	json_add_text(j, "protocol", ep->protocol);
+	json_add_flag(j, "inspected", is_inspected(ep));
+	json_add_flag(j, "enforced", is_inspected(ep) && is_enforced(ep));
+	json_add_number(j, "line", line);
+	json_open(j, "may", '[');
 	if (is_inspected(ep) && ep->access[0])
-		orch_jsonout_text(j, NULL, preset(ep));
+		json_add_text(j, NULL, preset(ep));
 	if (mcp_everything(ep))
-		orch_jsonout_text(j, NULL, "every MCP method");
+		json_add_text(j, NULL, "every MCP method");
 	for (size_t i = 0; is_inspected(ep) && i < ep->n_rules; i++) {
 		text_init(&t, buf, sizeof buf);
 		if (ep->rules[i]->allow)
 			say_allow(&t, ep->rules[i]->allow);
-		orch_jsonout_text(j, NULL, buf);
+		json_add_text(j, NULL, buf);
 	}
-	orch_jsonout_close(j, ']');
-	orch_jsonout_open(j, "never", '[');
+	json_close(j, ']');
+	json_open(j, "never", '[');
 	for (size_t i = 0; i < ep->n_deny_rules; i++) {
 		text_init(&t, buf, sizeof buf);
 		say_deny(&t, ep->deny_rules[i]);
-		orch_jsonout_text(j, NULL, buf);
+		json_add_text(j, NULL, buf);
 	}
-	orch_jsonout_close(j, ']');
-	orch_jsonout_close(j, '}');
+	json_close(j, ']');
+	json_close(j, '}');
 }
 
-static void json_words(struct orch_jsonout *j, const char *name, char *const *words, size_t n)
+static void json_words(struct json *j, const char *name, char *const *words, size_t n)
 {
-	orch_jsonout_open(j, name, '[');
+	json_open(j, name, '[');
 	for (size_t i = 0; i < n; i++)
-		orch_jsonout_text(j, NULL, words[i]);
-	orch_jsonout_close(j, ']');
+		json_add_text(j, NULL, words[i]);
+	json_close(j, ']');
 }
 
-static void json_fixed(struct orch_jsonout *j, const SB(SandboxPolicy) * m)
+static void json_fixed(struct json *j, const SB(SandboxPolicy) * m)
 {
 	const SB(FilesystemPolicy) *f = m->filesystem;
 
-	orch_jsonout_open(j, "filesystem", '{');
-	orch_jsonout_flag(j, "include_workdir", !f || f->include_workdir);
+	json_open(j, "filesystem", '{');
+	json_add_flag(j, "include_workdir", !f || f->include_workdir);
 	json_words(j, "read_only", f ? f->read_only : NULL, f ? f->n_read_only : 0);
 	json_words(j, "read_write", f ? f->read_write : NULL, f ? f->n_read_write : 0);
-	orch_jsonout_close(j, '}');
-	orch_jsonout_text(j, "landlock",
+	json_close(j, '}');
+	json_add_text(j, "landlock",
 		m->landlock && m->landlock->compatibility[0] ? m->landlock->compatibility
 							     : "best_effort");
-	orch_jsonout_text(j, "run_as_user", m->process ? m->process->run_as_user : "");
-	orch_jsonout_text(j, "run_as_group", m->process ? m->process->run_as_group : "");
+	json_add_text(j, "run_as_user", m->process ? m->process->run_as_user : "");
+	json_add_text(j, "run_as_group", m->process ? m->process->run_as_group : "");
 }
 
 static void print_json(const struct policy_doc *d)
 {
 	const SB(SandboxPolicy) *m = policy_message(d);
-	struct orch_jsonout j = { 0 };
+	struct json j = { 0 };
 
-	orch_jsonout_open(&j, NULL, '{');
+	json_open(&j, NULL, '{');
 	json_fixed(&j, m);
-	orch_jsonout_open(&j, "rules", '[');
+	json_open(&j, "rules", '[');
 	for (size_t i = 0; i < m->n_network_policies; i++) {
 		const SB(NetworkPolicyRule) *r = m->network_policies[i]->value;
 
-		orch_jsonout_open(&j, NULL, '{');
-		orch_jsonout_text(&j, "rule", m->network_policies[i]->key);
-		orch_jsonout_open(&j, "binaries", '[');
+		json_open(&j, NULL, '{');
+		json_add_text(&j, "rule", m->network_policies[i]->key);
+		json_open(&j, "binaries", '[');
 		for (size_t k = 0; r && k < r->n_binaries; k++)
-			orch_jsonout_text(&j, NULL, r->binaries[k]->path);
-		orch_jsonout_close(&j, ']');
-		orch_jsonout_open(&j, "endpoints", '[');
+			json_add_text(&j, NULL, r->binaries[k]->path);
+		json_close(&j, ']');
+		json_open(&j, "endpoints", '[');
 		for (size_t k = 0; r && k < r->n_endpoints; k++)
 			json_endpoint(&j, r->endpoints[k], policy_endpoint_line(d, i, k));
-		orch_jsonout_close(&j, ']');
-		orch_jsonout_close(&j, '}');
+		json_close(&j, ']');
+		json_close(&j, '}');
 	}
-	orch_jsonout_close(&j, ']');
-	orch_jsonout_close(&j, '}');
-	(void) orch_jsonout_print(&j);
+	json_close(&j, ']');
+	json_close(&j, '}');
+	(void) orch_policy_json(&j);
 }
 
 void orch_policy_summary(const struct policy_doc *d, bool json)

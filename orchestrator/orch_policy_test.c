@@ -13,7 +13,7 @@
 
 struct run {
 	bool json;
-	struct orch_jsonout out;
+	struct json out;
 	size_t passed, failed;
 };
 
@@ -44,19 +44,19 @@ static void describe(const struct policy_case *c, char *buf, size_t size)
 static void say_json(struct run *r, const struct policy_case *c, const struct orch_answer *a,
 	const char *what, bool good)
 {
-	struct orch_jsonout *j = &r->out;
+	struct json *j = &r->out;
 
-	orch_jsonout_open(j, NULL, '{');
-	orch_jsonout_text(j, "name", what);
-	orch_jsonout_number(j, "line", c->line);
-	orch_jsonout_flag(j, "passed", good);
-	orch_jsonout_text(j, "expected", c->expect);
-	orch_jsonout_text(j, "decision", orch_verdict_name(a->verdict));
-	orch_jsonout_text(j, "rule", a->policy);
-	orch_jsonout_number(j, "endpoint_line", a->line);
-	orch_jsonout_text(j, "reason", a->reason);
-	orch_jsonout_text(j, "near", a->near);
-	orch_jsonout_close(j, '}');
+	json_open(j, NULL, '{');
+	json_add_text(j, "name", what);
+	json_add_number(j, "line", c->line);
+	json_add_flag(j, "passed", good);
+	json_add_text(j, "expected", c->expect);
+	json_add_text(j, "decision", orch_verdict_name(a->verdict));
+	json_add_text(j, "rule", a->policy);
+	json_add_number(j, "endpoint_line", a->line);
+	json_add_text(j, "reason", a->reason);
+	json_add_text(j, "near", a->near);
+	json_close(j, '}');
 }
 
 static void say_text(
@@ -92,18 +92,18 @@ static int run_cases(struct run *r, const struct policy_cases *cases,
 	const struct policy_snapshot *s, struct err *e)
 {
 	if (r->json) {
-		orch_jsonout_open(&r->out, NULL, '{');
-		orch_jsonout_open(&r->out, "tests", '[');
+		json_open(&r->out, NULL, '{');
+		json_open(&r->out, "tests", '[');
 	}
 	for (size_t i = 0; i < cases->n; i++)
 		if (run_case(r, s, &cases->at[i], e) < 0)
 			return -e->code;
 	if (r->json) {
-		orch_jsonout_close(&r->out, ']');
-		orch_jsonout_number(&r->out, "passed", (long long) r->passed);
-		orch_jsonout_number(&r->out, "failed", (long long) r->failed);
-		orch_jsonout_close(&r->out, '}');
-		(void) orch_jsonout_print(&r->out);
+		json_close(&r->out, ']');
+		json_add_number(&r->out, "passed", r->passed);
+		json_add_number(&r->out, "failed", r->failed);
+		json_close(&r->out, '}');
+		(void) orch_policy_json(&r->out);
 	} else {
 		orch_policy_line("%zu passed, %zu failed", r->passed, r->failed);
 	}

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include "ipc_session.h"
-#include "ipc_session.pb-c.h"
 #include "orch_session_state.h"
 #include "orch_terminal.h"
 
@@ -16,45 +15,23 @@ static bool is_holder(const struct session_client *c)
 	return c->session->holder == c;
 }
 
-static void tell(struct session_client *c, uint16_t number, const ProtobufCMessage *m)
+/* What does not fit ends the client: its channel is watched, and it takes nothing. */
+static void sent(struct session_client *c, int r)
 {
-	struct err ignored = { 0 };
-
-	/* What does not fit ends the client: its channel is watched, and it takes nothing. */
-	if (channel_send(c->channel, number, 0, m, &ignored) < 0)
+	if (r < 0)
 		c->closing = true;
 }
 
 static void notice(struct session_client *c, const char *text)
 {
-	Openshell__Ipc__SessionNotice m = OPENSHELL__IPC__SESSION_NOTICE__INIT;
-
-	m.text = (char *) (uintptr_t) text;
-	tell(c, SESSION_NOTICE, &m.base);
+	sent(c, attach_server_notice(&c->end, text));
 }
 
 static void say_goodbye(struct session_client *c, bool detached, int status)
 {
-	Openshell__Ipc__SessionExit m = OPENSHELL__IPC__SESSION_EXIT__INIT;
-
-	m.detached = detached;
-	m.code = status > 0 ? (uint32_t) status : 0;
-	tell(c, SESSION_EXIT, &m.base);
+	(void) attach_server_exit(&c->end, detached, status > 0 ? (uint32_t) status : 0);
 	c->closing = true;
 	session_release(c->session, c);
-}
-
-/* false: cut off. */
-static bool send_chunk(struct session_client *c, const struct orch_chunk *chunk)
-{
-	Openshell__Ipc__SessionBytes m = OPENSHELL__IPC__SESSION_BYTES__INIT;
-
-	m.stream = chunk->stream;
-	m.data.data = (uint8_t *) (uintptr_t) chunk->bytes;
-	m.data.len = chunk->len;
-	c->untaken += chunk->len;
-	tell(c, SESSION_OUTPUT, &m.base);
-	return !c->closing;
 }
 
 static void cut_off(struct session_client *c, uint64_t missed)
@@ -74,9 +51,7 @@ void session_client_pump(struct session_client *c)
 	struct orch_chunk chunk;
 	uint64_t missed;
 
-	if (!c->open || c->closing)
-		return;
-	while (c->untaken + ORCH_CHUNK_MAX <= SESSION_WINDOW_BYTES) {
+	while (!c->closing && attach_server_may_send(&c->end)) {
 		if (!orch_replay_next(s->replay, &c->cursor, &chunk, &missed)) {
 			if (missed)
 				cut_off(c, missed);
@@ -84,25 +59,21 @@ void session_client_pump(struct session_client *c)
 				say_goodbye(c, false, s->status);
 			return;
 		}
-		if (!send_chunk(c, &chunk))
-			return;
+		sent(c, attach_server_output(&c->end, chunk.stream == 2, chunk.bytes, chunk.len));
 	}
 }
 
 void session_client_taken(struct session_client *c, size_t len)
 {
-	Openshell__Ipc__SessionTaken m = OPENSHELL__IPC__SESSION_TAKEN__INIT;
-
-	m.bytes = (uint32_t) len;
-	tell(c, SESSION_ROOM, &m.base);
+	sent(c, attach_server_room(&c->end, len));
 }
 
 bool session_client_is_drained(const struct session_client *c)
 {
-	return c->closing && channel_queued(c->channel) == 0;
+	return c->closing && attach_server_queued(&c->end) == 0;
 }
 
-static void take_lease(struct session_client *c, const Openshell__Ipc__SessionOpen *o)
+static void take_lease(struct session_client *c, const struct attach_open *o)
 {
 	struct orch_session *s = c->session;
 
@@ -121,24 +92,13 @@ static void take_lease(struct session_client *c, const Openshell__Ipc__SessionOp
 	}
 }
 
-static int on_SESSION_OPEN(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+static void on_open(void *owner, const struct attach_open *o)
 {
-	Openshell__Ipc__SessionOpened answer = OPENSHELL__IPC__SESSION_OPENED__INIT;
 	struct session_client *c = owner;
-	ProtobufCMessage *base;
 
-	(void) fds;
-	if (channel_unpack(m, &openshell__ipc__session_open__descriptor, &base, e) < 0)
-		return -e->code;
-	take_lease(c, (Openshell__Ipc__SessionOpen *) base);
-	protobuf_c_message_free_unpacked(base, NULL);
-	answer.terminal = c->session->terminal;
-	answer.writable = is_holder(c);
-	tell(c, SESSION_OPENED, &answer.base);
-	c->state = SESSION_OPEN_S;
-	c->open = true;
+	take_lease(c, o);
+	sent(c, attach_server_opened(&c->end, c->session->terminal, is_holder(c)));
 	session_client_pump(c);
-	return 0;
 }
 
 static void type(struct session_client *c, const char *bytes, size_t len)
@@ -159,117 +119,76 @@ static void type(struct session_client *c, const char *bytes, size_t len)
 		say_goodbye(c, true, 0);
 }
 
-static int on_SESSION_INPUT(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+static void on_input(void *owner, const uint8_t *bytes, size_t len)
 {
 	struct session_client *c = owner;
-	Openshell__Ipc__SessionBytes *b;
-	ProtobufCMessage *base;
 
-	(void) fds;
-	if (channel_unpack(m, &openshell__ipc__session_bytes__descriptor, &base, e) < 0)
-		return -e->code;
-	b = (Openshell__Ipc__SessionBytes *) base;
-	if (b->data.len > SESSION_CHUNK_MAX) {
-		protobuf_c_message_free_unpacked(base, NULL);
-		return err_set(e, EMSGSIZE, "input of more than %d bytes", SESSION_CHUNK_MAX);
-	}
 	if (!is_holder(c) || c->closing) {
-		session_client_taken(c, b->data.len); /* dropped */
-	} else if (session_room(c->session) < b->data.len + 1) {
+		session_client_taken(c, len); /* dropped */
+	} else if (session_room(c->session) < len + 1) {
 		notice(c,
 			!orch_side_is_open(&c->session->in)
 				? "the main process' input is closed; detached"
 				: "the main process does not read; detached");
 		say_goodbye(c, true, 0);
 	} else {
-		type(c, (const char *) b->data.data, b->data.len);
+		type(c, (const char *) bytes, len);
 	}
-	protobuf_c_message_free_unpacked(base, NULL);
-	return 0;
 }
 
-static int on_SESSION_TAKEN(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+static void on_taken(void *owner)
 {
 	struct session_client *c = owner;
-	ProtobufCMessage *base;
-	uint32_t n;
 
-	(void) fds;
-	if (channel_unpack(m, &openshell__ipc__session_taken__descriptor, &base, e) < 0)
-		return -e->code;
-	n = ((Openshell__Ipc__SessionTaken *) base)->bytes;
-	protobuf_c_message_free_unpacked(base, NULL);
-	if (n > c->untaken)
-		return err_set(e, EBADMSG, "more was taken than was sent");
-	c->untaken -= n;
 	session_client_pump(c);
 	session_look_drained(c->session);
-	return 0;
 }
 
-static int on_SESSION_RESIZE(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+/* GAP-32: a looker-on does not change the terminal. */
+static void on_resize(void *owner, uint32_t rows, uint32_t columns)
 {
 	struct session_client *c = owner;
-	Openshell__Ipc__SessionResize *size;
-	ProtobufCMessage *base;
 
-	(void) fds;
-	if (channel_unpack(m, &openshell__ipc__session_resize__descriptor, &base, e) < 0)
-		return -e->code;
-	size = (Openshell__Ipc__SessionResize *) base;
-	/* GAP-32: a looker-on does not change the terminal. */
-	if (is_holder(c) && c->session->terminal && c->session->in.fd >= 0 &&
-		size->rows <= UINT16_MAX && size->columns <= UINT16_MAX)
+	if (is_holder(c) && c->session->terminal && c->session->in.fd >= 0 && rows <= UINT16_MAX &&
+		columns <= UINT16_MAX)
 		orch_terminal_resize(c->session->in.fd,
-			(struct orch_terminal_size){
-				(uint16_t) size->rows, (uint16_t) size->columns });
-	protobuf_c_message_free_unpacked(base, NULL);
-	return 0;
+			(struct orch_terminal_size){ (uint16_t) rows, (uint16_t) columns });
 }
 
-static int on_SESSION_SIGNAL(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+static void on_signal(void *owner, uint32_t signo)
 {
+	const size_t n = sizeof allowed_signals / sizeof *allowed_signals;
 	struct session_client *c = owner;
-	ProtobufCMessage *base;
-	uint32_t signo;
 
-	(void) fds;
-	if (channel_unpack(m, &openshell__ipc__session_signal__descriptor, &base, e) < 0)
-		return -e->code;
-	signo = ((Openshell__Ipc__SessionSignal *) base)->signo;
-	protobuf_c_message_free_unpacked(base, NULL);
-	for (size_t i = 0; is_holder(c) && i < sizeof allowed_signals / sizeof *allowed_signals;
-		i++)
+	for (size_t i = 0; is_holder(c) && i < n; i++)
 		if (signo == (uint32_t) allowed_signals[i])
 			c->session->calls->signal(c->session->owner, (int) signo);
-	return 0;
 }
 
 /* The client's end of input is the end of its lease, not of the main process' input. */
-static int on_SESSION_EOF(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+static void on_eof(void *owner)
 {
 	struct session_client *c = owner;
 
-	(void) m;
-	(void) fds;
-	(void) e;
 	session_release(c->session, c);
-	return 0;
 }
 
-#define X(n, num, lo, hi, fds, st) { #n, (num), (lo), (hi), (fds), (st), on_##n },
-static const struct channel_rule client_rules[] = { SESSION_REQUESTS(X){ 0 } };
-#undef X
-
-static void on_end(void *owner, const struct err *why)
+static void on_ended(void *owner)
 {
 	struct session_client *c = owner;
 	struct orch_session *s = c->session;
 
-	(void) why; /* a client that goes away is nothing to report */
 	session_client_free(c);
 	session_look_drained(s);
 }
+
+static const struct attach_server_calls calls = { .open = on_open,
+	.input = on_input,
+	.taken = on_taken,
+	.resize = on_resize,
+	.signal = on_signal,
+	.eof = on_eof,
+	.ended = on_ended };
 
 void session_client_free(struct session_client *c)
 {
@@ -282,7 +201,7 @@ void session_client_free(struct session_client *c)
 	for (size_t i = 0; i < ORCH_SESSION_CLIENTS_MAX; i++)
 		if (s->clients[i] == c)
 			s->clients[i] = NULL;
-	channel_free(c->channel);
+	attach_server_done(&c->end);
 	free(c);
 }
 
@@ -313,11 +232,10 @@ int orch_session_client(struct orch_session *s, int take_fd, struct err *e)
 	if (!c)
 		return err_set(e, ENOMEM, "session client: out of memory");
 	c->session = s;
-	c->state = SESSION_NEW;
+	c->end.calls = &calls;
+	c->end.owner = c;
 	c->cursor = orch_replay_oldest(s->replay);
-	if (channel_open(s->loop, TAKE_FD(fd),
-		    &(struct channel_user){ client_rules, &c->state, on_end, c }, &c->channel,
-		    e) < 0)
+	if (attach_server_init(&c->end, s->loop, TAKE_FD(fd), e) < 0)
 		return -e->code;
 	*place = TAKE_PTR(c);
 	return 0;

@@ -1,6 +1,6 @@
 /* orch_session_state.h - what the files of orch_session share; nobody else includes it. */
 #pragma once
-#include "core_channel.h"
+#include "core_attach.h"
 #include "orch_detach.h"
 #include "orch_limits.h"
 #include "orch_replay.h"
@@ -9,12 +9,9 @@
 
 struct session_client { /* at the other end of a session channel */
 	struct orch_session *session;
-	struct channel *channel;
-	uint32_t state;
+	struct attach_server end;
 	struct orch_replay_cursor cursor;
-	size_t untaken; /* bytes sent and not reported as taken */
 	struct orch_detach detach;
-	bool open;    /* SESSION_OPEN has come */
 	bool closing; /* nothing more is sent but what is on its way */
 };
 

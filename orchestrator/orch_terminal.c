@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
+#include "core_fd.h"
 #include "orch_terminal.h"
 
 /* The handler of a fatal signal has no argument of ours. */
@@ -46,7 +47,7 @@ static void guard(int take_fd, int take_pipe)
 	(void) sigfillset(&all);
 	(void) sigprocmask(SIG_SETMASK, &all, NULL);
 	(void) setsid();
-	if (dup3(take_fd, 0, O_CLOEXEC) < 0 || dup3(take_pipe, 1, O_CLOEXEC) < 0)
+	if (fd_place(take_fd, 0) < 0 || fd_place(take_pipe, 1) < 0)
 		_exit(1);
 	(void) close_range(2, UINT_MAX, 0);
 	while (read(1, &byte, 1) < 0 && errno == EINTR)

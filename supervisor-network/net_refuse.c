@@ -1,7 +1,10 @@
 #include "net_refuse.h"
 #include <string.h>
+#include "core_json.h"
 
 #define BODY_MAX (NET_REFUSAL_MAX - 256)
+#define METHOD_SHOWN_MAX 32 /* bytes of a method that an answer repeats */
+#define PATH_SHOWN_MAX 512  /* of a path */
 
 static const char *phrase(unsigned status)
 {
@@ -34,11 +37,16 @@ void net_refuse_bare(unsigned status, struct text *t)
 	text_addf(t, "HTTP/1.1 %u %s\r\n\r\n", status, phrase(status));
 }
 
-static void member(struct text *t, const char *name, const char *value, size_t max)
+static void member(struct json *j, const char *name, const char *value, size_t max)
 {
-	text_addf(t, "\"%s\":\"", name);
-	text_add_json(t, value, strlen(value), max);
-	text_add(t, "\"");
+	json_add_bytes(j, name, value, strlen(value), max);
+}
+
+static void open_body(struct json *j, struct text *t, char *buf, size_t size)
+{
+	text_init(t, buf, size);
+	json_init(j, t);
+	json_open(j, NULL, '{');
 }
 
 static void send_json(unsigned status, const struct text *body, struct text *t)
@@ -54,32 +62,28 @@ void net_refuse_json(
 	unsigned status, const char *error, const char *detail, const char *reason, struct text *t)
 {
 	char body[BODY_MAX];
+	struct json j;
 	struct text b;
 
-	text_init(&b, body, sizeof body);
-	text_add(&b, "{");
-	member(&b, "error", error, 64);
-	text_add(&b, ",");
-	member(&b, "detail", detail, 2048);
-	if (reason[0]) {
-		text_add(&b, ",");
-		member(&b, "reason", reason, 2048);
-	}
-	text_add(&b, "}");
+	open_body(&j, &b, body, sizeof body);
+	member(&j, "error", error, 64);
+	member(&j, "detail", detail, 2048);
+	if (reason[0])
+		member(&j, "reason", reason, 2048);
+	json_close(&j, '}');
 	send_json(status, &b, t);
 }
 
 void net_refuse_message(unsigned status, const char *error, const char *message, struct text *t)
 {
 	char body[1024];
+	struct json j;
 	struct text b;
 
-	text_init(&b, body, sizeof body);
-	text_add(&b, "{");
-	member(&b, "error", error, 64);
-	text_add(&b, ",");
-	member(&b, "message", message, 512);
-	text_add(&b, "}");
+	open_body(&j, &b, body, sizeof body);
+	member(&j, "error", error, 64);
+	member(&j, "message", message, 512);
+	json_close(&j, '}');
 	send_json(status, &b, t);
 }
 
@@ -91,21 +95,36 @@ void net_refuse_https(struct text *t)
 		body);
 }
 
-static void add_quoted(struct text *t, const char *name, const char *value, size_t len, size_t max)
+static void add_request(struct json *j, const struct net_refusal *r)
 {
-	text_addf(t, ",\"%s\":\"", name);
-	text_add_json(t, value, len, max);
-	text_add(t, "\"");
+	json_add_bytes(j, "method", r->method.at, r->method.len, METHOD_SHOWN_MAX);
+	json_add_bytes(j, "path", r->path.at, r->path.len, PATH_SHOWN_MAX);
+	member(j, "host", r->host, 256);
+	json_add_number(j, "port", r->port);
+	if (r->binary[0])
+		member(j, "binary", r->binary, 512);
 }
 
-static void add_request(struct text *t, const struct net_refusal *r)
+static void add_cut(struct text *t, struct net_slice s, size_t max)
 {
-	add_quoted(t, "method", r->method.at, r->method.len, 32);
-	add_quoted(t, "path", r->path.at, r->path.len, 512);
-	add_quoted(t, "host", r->host, strlen(r->host), 256);
-	text_addf(t, ",\"port\":%u", r->port);
-	if (r->binary[0])
-		add_quoted(t, "binary", r->binary, strlen(r->binary), 512);
+	size_t n = text_utf8_cut(s.at, s.len, max);
+
+	text_add_n(t, s.at, n);
+	if (n < s.len)
+		text_add(t, "...");
+}
+
+/* "GET /path" */
+static void add_rule(struct json *j, const struct net_refusal *r)
+{
+	char rule[METHOD_SHOWN_MAX + PATH_SHOWN_MAX + 16];
+	struct text t;
+
+	text_init(&t, rule, sizeof rule);
+	add_cut(&t, r->method, METHOD_SHOWN_MAX);
+	text_add(&t, " ");
+	add_cut(&t, r->path, PATH_SHOWN_MAX);
+	json_add_bytes(j, "rule", rule, t.len, t.len);
 }
 
 /* A rule's name may be anything that YAML takes. */
@@ -123,25 +142,27 @@ static void add_policy_header(struct text *t, const char *policy)
 void net_refuse_policy(const struct net_refusal *r, struct text *t)
 {
 	char body[BODY_MAX];
+	struct json j;
 	struct text b;
 
-	text_init(&b, body, sizeof body);
-	text_add(&b, "{\"error\":\"policy_denied\"");
-	add_quoted(&b, "policy", r->policy, strlen(r->policy), 128);
-	text_add(&b, ",\"rule\":\"");
-	text_add_json(&b, r->method.at, r->method.len, 32);
-	text_add(&b, " ");
-	text_add_json(&b, r->path.at, r->path.len, 512);
-	text_add(&b, "\"");
-	add_quoted(&b, "detail", r->detail, strlen(r->detail), 1536);
+	open_body(&j, &b, body, sizeof body);
+	json_add_text(&j, "error", "policy_denied");
+	member(&j, "policy", r->policy, 128);
+	add_rule(&j, r);
+	member(&j, "detail", r->detail, 1536);
 	if (r->remedy[0])
-		add_quoted(&b, "remedy", r->remedy, strlen(r->remedy), 1024);
-	text_add(&b, ",\"layer\":\"l7\"");
-	add_quoted(&b, "protocol", r->protocol, strlen(r->protocol), 32);
-	add_request(&b, r);
-	text_add(&b, ",\"rule_missing\":{\"type\":\"rest_allow\",\"layer\":\"l7\"");
-	add_request(&b, r);
-	text_add(&b, "},\"next_steps\":[]}");
+		member(&j, "remedy", r->remedy, 1024);
+	json_add_text(&j, "layer", "l7");
+	member(&j, "protocol", r->protocol, 32);
+	add_request(&j, r);
+	json_open(&j, "rule_missing", '{');
+	json_add_text(&j, "type", "rest_allow");
+	json_add_text(&j, "layer", "l7");
+	add_request(&j, r);
+	json_close(&j, '}');
+	json_open(&j, "next_steps", '[');
+	json_close(&j, ']');
+	json_close(&j, '}');
 	text_addf(t,
 		"HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\n"
 		"Content-Length: %zu\r\n",

@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "core_channel.h"
 #include "core_confine.h"
+#include "core_fd.h"
 #include "core_identity.h"
 #include "core_log.h"
 #include "ipc_identity.h"
@@ -338,8 +339,8 @@ static int run_child(int control, int netns_fd, pid_t parent, struct err *e)
 	/* Out of the way first: the two may stand where they must go. */
 	control = fcntl(control, F_DUPFD_CLOEXEC, 10);
 	netns_fd = fcntl(netns_fd, F_DUPFD_CLOEXEC, 10);
-	if (control < 0 || netns_fd < 0 || dup3(control, WORKER_CONTROL_FD, O_CLOEXEC) < 0 ||
-		dup3(netns_fd, WORKER_NETNS_FD, O_CLOEXEC) < 0 ||
+	if (control < 0 || netns_fd < 0 || fd_place(control, WORKER_CONTROL_FD) < 0 ||
+		fd_place(netns_fd, WORKER_NETNS_FD) < 0 ||
 		close_range(WORKER_NETNS_FD + 1, UINT_MAX, 0) < 0)
 		return err_set(e, errno, "identity worker: descriptors");
 	return serve(w, e);

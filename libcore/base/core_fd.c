@@ -139,3 +139,10 @@ DIR *fd_list(int at, const char *path)
 	}
 	return d;
 }
+
+int fd_place(int fd, int at)
+{
+	int r = fd == at ? fcntl(fd, F_SETFD, FD_CLOEXEC) : dup3(fd, at, O_CLOEXEC);
+
+	return r < 0 ? -errno : 0;
+}

@@ -25,4 +25,7 @@ void fd_sealed_unmap(const void *at, size_t len);
  * ("." is at itself, AT_FDCWD the working directory).  NULL with errno; never leaks.  Release with
  * closedir(3). */
 DIR *fd_list(int at, const char *path);
+/* A close-on-exec copy of fd at this number, whatever stood there; fd itself when it is the number
+ * already.  0 or a negative errno. */
+int fd_place(int fd, int at);
 int fd_set_nonblock(int fd, struct err *e);

@@ -74,6 +74,17 @@ void text_add_u64(struct text *t, uint64_t v)
 	text_add_n(t, digits + at, sizeof digits - at);
 }
 
+void text_add_u64(struct text *t, uint64_t v)
+{
+	char digits[20];
+	size_t at = sizeof digits;
+
+	do
+		digits[--at] = (char) ('0' + v % 10);
+	while (v /= 10);
+	text_add_n(t, digits + at, sizeof digits - at);
+}
+
 void text_addf(struct text *t, const char *fmt, ...)
 {
 	size_t room = t->size - t->len;
@@ -134,14 +145,29 @@ void text_add_quoted(struct text *t, const char *s, size_t len, size_t max)
 		text_add(t, "...");
 }
 
+/* Printable ASCII with nothing to escape: most text is nothing else, and is copied whole. */
+static size_t plain_len(const unsigned char *p, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && p[n] >= 0x20 && p[n] < 0x7f && p[n] != '"' && p[n] != '\\')
+		n++;
+	return n;
+}
+
 void text_add_json(struct text *t, const char *s, size_t len, size_t max)
 {
 	const unsigned char *p = (const unsigned char *) s;
 	size_t end = text_utf8_cut(s, len, max);
 
 	for (size_t i = 0; i < end;) {
-		size_t n = utf8_len(p + i, end - i);
+		size_t n = plain_len(p + i, end - i);
 
+		text_add_n(t, s + i, n);
+		i += n;
+		if (i == end)
+			break;
+		n = utf8_len(p + i, end - i);
 		if (n == 0)
 			text_add(t, "\xef\xbf\xbd");
 		else if (n == 1 && (p[i] == '"' || p[i] == '\\'))

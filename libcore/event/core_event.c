@@ -145,43 +145,37 @@ void event_line(const Openshell__Event__Event *ev, struct text *ret)
 	}
 }
 
-static void json_text(struct text *t, const char *name, const char *value)
+static void json_text(struct json *j, const char *name, const char *value)
 {
-	if (!value[0])
-		return;
-	text_addf(t, ",\"%s\":\"", name);
-	text_add_json(t, value, strlen(value), EVENT_TEXT_MAX);
-	text_add(t, "\"");
+	if (value[0])
+		json_add_bytes(j, name, value, strlen(value), EVENT_TEXT_MAX);
 }
 
-static void json_number(struct text *t, const char *name, uint64_t value)
+static void json_number(struct json *j, const char *name, uint64_t value)
 {
 	if (value)
-		text_addf(t, ",\"%s\":%llu", name, (unsigned long long) value);
+		json_add_number(j, name, value);
 }
 
-static void json_ancestors(struct text *t, const Openshell__Event__Event *ev)
+static void json_ancestors(struct json *j, const Openshell__Event__Event *ev)
 {
 	if (!ev->n_ancestors)
 		return;
-	text_add(t, ",\"ancestors\":[");
-	for (size_t i = 0; i < ev->n_ancestors && i < EVENT_ANCESTORS_MAX; i++) {
-		text_add(t, i ? ",\"" : "\"");
-		text_add_json(t, ev->ancestors[i], strlen(ev->ancestors[i]), 256);
-		text_add(t, "\"");
-	}
-	text_add(t, "]");
+	json_open(j, "ancestors", '[');
+	for (size_t i = 0; i < ev->n_ancestors && i < EVENT_ANCESTORS_MAX; i++)
+		json_add_bytes(j, NULL, ev->ancestors[i], strlen(ev->ancestors[i]), 256);
+	json_close(j, ']');
 }
 
-void event_json(const Openshell__Event__Event *ev, struct text *ret)
+void event_json_members(const Openshell__Event__Event *ev, struct json *ret)
 {
 	static const char *const kinds[] = { "unspecified", "denial", "activity", "notice" };
 	static const char *const severities[] = { "informational", "low", "medium", "high",
 		"critical" };
 
-	text_addf(ret, "{\"time_ms\":%llu,\"kind\":\"%s\",\"severity\":\"%s\"",
-		(unsigned long long) ev->time_ms, kinds[(unsigned) ev->kind < 4 ? ev->kind : 0],
-		severities[(unsigned) ev->severity < 5 ? ev->severity : 0]);
+	json_add_number(ret, "time_ms", ev->time_ms);
+	json_add_text(ret, "kind", kinds[(unsigned) ev->kind < 4 ? ev->kind : 0]);
+	json_add_text(ret, "severity", severities[(unsigned) ev->severity < 5 ? ev->severity : 0]);
 	json_text(ret, "stage", ev->stage);
 	json_text(ret, "group", ev->group);
 	json_text(ret, "host", ev->host);
@@ -202,5 +196,14 @@ void event_json(const Openshell__Event__Event *ev, struct text *ret)
 	json_number(ret, "generation", ev->generation);
 	json_number(ret, "bytes_up", ev->bytes_up);
 	json_number(ret, "bytes_down", ev->bytes_down);
-	text_add(ret, "}");
+}
+
+void event_json(const Openshell__Event__Event *ev, struct text *ret)
+{
+	struct json j;
+
+	json_init(&j, ret);
+	json_open(&j, NULL, '{');
+	event_json_members(ev, &j);
+	json_close(&j, '}');
 }

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "core_err.h"
+#include "core_json.h"
 #include "core_text.h"
 #include "event.pb-c.h"
 
@@ -33,5 +34,7 @@ void event_set_ancestors(struct event *ev, const char *const *paths, size_t n);
 /* NET:OPEN [MED] DENIED curl(123) -> evil.test:443 [policy:- engine:policy] [reason:...]
  * (spec/network 9.3; NOTICE is CONFIG:...).  Peer text is escaped. */
 void event_line(const Openshell__Event__Event *ev, struct text *ret);
-/* One JSON object without newline; empty members are left out. */
+/* Its members in a JSON map that is open; empty ones are left out. */
+void event_json_members(const Openshell__Event__Event *ev, struct json *ret);
+/* The map as a whole, without newline. */
 void event_json(const Openshell__Event__Event *ev, struct text *ret);

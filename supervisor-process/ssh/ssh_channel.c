@@ -125,7 +125,7 @@ static void pass_eof(struct ssh_chan *c)
 	}
 	c->shut = true;
 	if (c->kind == SSH_KIND_MAIN)
-		ssh_attach_eof(c);
+		attach_client_eof(&c->main);
 	else if (c->tty)
 		(void) !write(c->in, "\004", 1);
 	else
@@ -163,7 +163,7 @@ static void to_client(struct ssh_chan *c, int i)
 			return;
 		ssh_buf_drop(b, (size_t) n);
 		if (c->kind == SSH_KIND_MAIN)
-			ssh_attach_taken(c, (size_t) n);
+			attach_client_taken(&c->main, (size_t) n);
 	}
 }
 
@@ -303,7 +303,7 @@ void ssh_chan_free(struct ssh_chan *c)
 			c->conn->chans[i] = NULL;
 	if (c->kind == SSH_KIND_JOB && !c->ended)
 		ssh_spawner_hang_up(c);
-	channel_free(c->session);
+	attach_client_done(&c->main);
 	loop_timer_free(c->drain);
 	loop_io_free(c->in_io);
 	core_closep(&c->in);

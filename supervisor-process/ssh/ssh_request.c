@@ -63,7 +63,7 @@ static int on_window_change(
 	if (c->kind == SSH_KIND_JOB)
 		ssh_spawner_resize(c);
 	else if (c->kind == SSH_KIND_MAIN)
-		ssh_attach_resize(c);
+		attach_client_resize(&c->main, c->rows, c->columns);
 	return GRANTED;
 }
 
@@ -148,7 +148,7 @@ static void on_signal(ssh_session s, ssh_channel ch, const char *name, void *own
 	if (signo && c->kind == SSH_KIND_JOB)
 		ssh_spawner_signal(c, signo);
 	else if (signo && c->kind == SSH_KIND_MAIN)
-		ssh_attach_signal(c, signo);
+		attach_client_signal(&c->main, signo);
 }
 
 /* Takes what fits; the rest is pulled later (ssh_channel.c). */

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include "core_channel.h"
 #include "core_loop.h"
+#include "core_attach.h"
 #include "ipc_shell.h"
 #include "ipc_shell.pb-c.h"
 #include "ssh_limits.h"
@@ -67,10 +68,7 @@ struct ssh_chan {
 	struct loop_timer *drain;
 
 	/* the main session */
-	struct channel *session;
-	uint32_t session_state;
-	size_t untaken; /* input on its way */
-	bool writable;
+	struct attach_client main;
 };
 
 struct ssh_conn {
@@ -126,10 +124,6 @@ void ssh_spawner_report(struct ssh_conn *c, const char *what);
 /* ssh_attach.c: the main session */
 int ssh_attach_open(struct ssh_chan *c, int take_fd, struct err *e);
 void ssh_attach_input(struct ssh_chan *c);
-void ssh_attach_taken(struct ssh_chan *c, size_t n);
-void ssh_attach_resize(struct ssh_chan *c);
-void ssh_attach_signal(struct ssh_chan *c, int signo);
-void ssh_attach_eof(struct ssh_chan *c);
 
 /* ssh_buf.c */
 int ssh_buf_reserve(struct ssh_buf *b, size_t size);

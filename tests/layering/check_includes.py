@@ -10,7 +10,8 @@ import re
 import sys
 
 PROTO = {'proto/event', 'proto/policy'}
-MAY = {
+MAY = {         # a folder within another one comes first
+    'libcore/attach': {'libcore/attach', 'libcore', 'proto/ipc/session'},
     'libcore': {'libcore'} | PROTO,
     'proto/event': set(),
     'proto/policy': set(),
@@ -21,11 +22,11 @@ MAY = {
     'proto/ipc/shell': set(),
     'proto/ipc/session': set(),
     'proto/ipc/ctl': {'proto/ipc/common'},
-    'supervisor-process': {'supervisor-process', 'libcore', 'proto/ipc/common', 'proto/ipc/process',
+    'supervisor-process': {'supervisor-process', 'libcore', 'libcore/attach', 'proto/ipc/common', 'proto/ipc/process',
                            'proto/ipc/identity', 'proto/ipc/shell', 'proto/ipc/session'} | PROTO,
     'supervisor-network': {'supervisor-network', 'libcore', 'proto/ipc/common', 'proto/ipc/network',
                            'proto/ipc/identity'} | PROTO,
-    'orchestrator': {'orchestrator', 'libcore', 'proto/ipc/common', 'proto/ipc/process',
+    'orchestrator': {'orchestrator', 'libcore', 'libcore/attach', 'proto/ipc/common', 'proto/ipc/process',
                      'proto/ipc/network', 'proto/ipc/shell', 'proto/ipc/session',
                      'proto/ipc/ctl'} | PROTO,
 }
@@ -60,10 +61,16 @@ def sources(folder):
     return [p for end in ('*.c', '*.h') for p in folder.rglob(end)]
 
 
+def folder_of(rel):
+    return next((f for f in MAY if rel.startswith(f + '/')), None)
+
+
 def check(root):
     bad, home = [], dict(GENERATED)
     for folder in MAY:
         for header in (root / folder).rglob('*.h'):
+            if folder_of(header.relative_to(root).as_posix()) != folder:
+                continue
             if header.name in home:
                 bad.append(f'{header}: header name also in {home[header.name]}')
             home[header.name] = folder
@@ -71,7 +78,7 @@ def check(root):
            for p in sources(root / d)}
     for path in sorted(top):
         rel = path.relative_to(root).as_posix()
-        folder = next((f for f in MAY if rel.startswith(f + '/')), None)
+        folder = folder_of(rel)
         if folder is None:
             bad.append(f'{rel}: lies in no known layer')
             continue

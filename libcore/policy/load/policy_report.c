@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "core_cleanup.h"
+#include "core_json.h"
 #include "core_text.h"
 
 #define LINE_MAX_BYTES 4096
@@ -117,37 +119,40 @@ void policy_report_text(struct policy_report *r, const char *file, char **ret)
 			r->n_errors + r->n_warnings - r->n);
 }
 
-static void json_field(struct text *t, const char *name, const char *value, const char *before)
+static void add_field(struct json *j, const char *name, const char *value)
 {
-	text_addf(t, "%s\"%s\":\"", before, name);
-	text_add_json(t, value, strlen(value), 1500);
-	text_add(t, "\"");
+	json_add_bytes(j, name, value, strlen(value), 1500);
+}
+
+static void add_problem(struct json *j, const struct policy_problem *p)
+{
+	json_open(j, NULL, '{');
+	add_field(j, "code", p->code);
+	add_field(j, "level", p->level == POLICY_ERROR ? "error" : "warning");
+	json_add_number(j, "line", p->line);
+	json_add_number(j, "column", p->column);
+	add_field(j, "path", p->path);
+	add_field(j, "problem", p->problem);
+	add_field(j, "hint", p->hint);
+	json_close(j, '}');
 }
 
 void policy_report_json(struct policy_report *r, const char *file, char **ret)
 {
-	size_t size = (r->n + 2) * 3 * LINE_MAX_BYTES;
-	char *buf = malloc(size);
-	struct text t;
+	struct json j = { 0 };
+	size_t len;
 
-	*ret = buf;
-	if (!buf)
-		return;
 	sort(r);
-	text_init(&t, buf, size);
-	json_field(&t, "file", file, "{");
-	text_addf(&t, ",\"ok\":%s,\"errors\":%zu,\"warnings\":%zu,\"problems\":[",
-		r->n_errors ? "false" : "true", r->n_errors, r->n_warnings);
-	for (size_t i = 0; i < r->n; i++) {
-		const struct policy_problem *p = &r->at[i];
-
-		json_field(&t, "code", p->code, i ? ",{" : "{");
-		json_field(&t, "level", p->level == POLICY_ERROR ? "error" : "warning", ",");
-		text_addf(&t, ",\"line\":%u,\"column\":%u", p->line, p->column);
-		json_field(&t, "path", p->path, ",");
-		json_field(&t, "problem", p->problem, ",");
-		json_field(&t, "hint", p->hint, ",");
-		text_add(&t, "}");
-	}
-	text_add(&t, "]}");
+	json_open(&j, NULL, '{');
+	add_field(&j, "file", file);
+	json_add_flag(&j, "ok", r->n_errors == 0);
+	json_add_number(&j, "errors", r->n_errors);
+	json_add_number(&j, "warnings", r->n_warnings);
+	json_open(&j, "problems", '[');
+	for (size_t i = 0; i < r->n; i++)
+		add_problem(&j, &r->at[i]);
+	json_close(&j, ']');
+	json_close(&j, '}');
+	*ret = json_result(&j, &len) ? TAKE_PTR(j.own.at) : NULL;
+	json_done(&j);
 }
