@@ -74,17 +74,6 @@ void text_add_u64(struct text *t, uint64_t v)
 	text_add_n(t, digits + at, sizeof digits - at);
 }
 
-void text_add_u64(struct text *t, uint64_t v)
-{
-	char digits[20];
-	size_t at = sizeof digits;
-
-	do
-		digits[--at] = (char) ('0' + v % 10);
-	while (v /= 10);
-	text_add_n(t, digits + at, sizeof digits - at);
-}
-
 void text_addf(struct text *t, const char *fmt, ...)
 {
 	size_t room = t->size - t->len;

@@ -319,9 +319,9 @@ static void redacts(const char *in, const char *want)
 
 TEST(marker_without_a_name_is_incomplete)
 {
-	static const char *const bad[] = { CREDENTIAL_MARKER, "/x/" CREDENTIAL_MARKER "/y",
-		CREDENTIAL_MARKER "A/" CREDENTIAL_MARKER "%20", "openshell%3Aresolve%3aenv%3A",
-		CREDENTIAL_ALIAS "X", "/" CREDENTIAL_ALIAS "X", "sk-" CREDENTIAL_ALIAS };
+	static const char *const bad[] = { CREDENTIAL_MARKER, "/x/openshell:resolve:env:/y",
+		"openshell:resolve:env:A/openshell:resolve:env:%20", "openshell%3Aresolve%3aenv%3A",
+		CREDENTIAL_ALIAS "X", "/" CREDENTIAL_ALIAS "X", "sk-OPENSHELL-RESOLVE-ENV-" };
 	static const char *const good[] = { "", "/x", "openshell:resolve:en", CREDENTIAL_MARKER "A",
 		"/bot" CREDENTIAL_MARKER "A/x", "openshell%3Aresolve%3aenv%3AA",
 		"sk-" CREDENTIAL_ALIAS "X" };
