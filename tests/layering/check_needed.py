@@ -6,9 +6,12 @@ import sys
 binary, forbidden = sys.argv[1], sys.argv[2:]
 dynamic = subprocess.run(['readelf', '-dW', binary], capture_output=True, text=True, check=True).stdout
 headers = subprocess.run(['readelf', '-lhW', binary], capture_output=True, text=True, check=True).stdout
+inside = subprocess.run(['nm', binary], capture_output=True, text=True, check=True).stdout
 symbols = subprocess.run(['readelf', '--dyn-syms', '-W', binary], capture_output=True, text=True, check=True).stdout
 needed = [line.split('[')[1].rstrip(']') for line in dynamic.splitlines() if '(NEEDED)' in line]
 bad = [f'needs {n}' for n in needed if any(f in n for f in forbidden)]
+# What is linked from its archive shows as a symbol.
+bad += [f'contains {lib}' for lib, name in {'libcrypto': ' SHA256_Init'}.items() if lib in forbidden and f'{name}\n' in inside]
 if 'GNU_RELRO' not in headers or 'NOW' not in dynamic:
     bad.append('no full RELRO')
 if 'DYN (' not in headers:

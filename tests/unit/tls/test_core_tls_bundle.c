@@ -92,6 +92,20 @@ TEST(roots_of_a_client_are_certificates_and_nothing_else)
 	pair_end(&p);
 }
 
+TEST(roots_of_a_client_have_a_limit)
+{
+	static unsigned char many[2 * (TLS_ROOTS_MAX + 1)];
+	struct tls_client *c;
+	struct err e = { 0 };
+
+	for (size_t i = 0; i < sizeof many; i += 2)
+		many[i] = 0x30;
+	ASSERT_OK(tls_setup(&e));
+	ASSERT_OK(tls_client_new(many, sizeof many - 2, &c, &e));
+	tls_client_free(c);
+	ASSERT_ERR(tls_client_new(many, sizeof many, &c, &e), EINVAL);
+}
+
 TEST(certificates_come_in_their_order_in_every_form)
 {
 	struct tls_bundle *b = fresh();
