@@ -35,5 +35,6 @@
 #define PROC_SSH_CONNECTIONS_MAX 64    /* SSH connections at a time; more wait in the backlog */
 #define PROC_SSH_WAITING_MAX 16	       /* connections until the host key is made */
 #define PROC_ACCEPT_PAUSE_MS 100       /* after an accept(2) that failed */
+#define PROC_SSH_REFUSED_MS 5000       /* between two reports of refused SSH peers */
 #define PROC_SSH_END_MS 1000	       /* SSH clients learn of the main process' end */
 #define PROC_CHOWN_ENTRIES_MAX 1000000 /* below /sandbox */

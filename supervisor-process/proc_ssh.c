@@ -34,6 +34,8 @@ struct proc_ssh {
 	int waiting[PROC_SSH_WAITING_MAX]; /* connections until there is a key */
 	size_t n_waiting;
 	bool open;
+	uint64_t refused_ms; /* when the last refused peer was reported */
+	unsigned refused;    /* since then */
 };
 
 /* In the child: fds become 3, 4, ...; only raw calls. */
@@ -190,6 +192,22 @@ static void pause_accepting(struct proc_ssh *s)
 	(void) loop_timer_start(s->pause, PROC_ACCEPT_PAUSE_MS);
 }
 
+/* An abstract socket is open to every user of the machine: he may knock, but not fill the channel on
+ * which more important things are told. */
+static void report_refused(struct proc_ssh *s, const struct err *why)
+{
+	uint64_t now = loop_now_ms(s->loop);
+	char text[ERR_TEXT_MAX + 64];
+
+	s->refused++;
+	if (s->refused_ms && now - s->refused_ms < PROC_SSH_REFUSED_MS)
+		return;
+	(void) snprintf(text, sizeof text, "%s (%u refused)", why->text, s->refused);
+	s->refused_ms = now;
+	s->refused = 0;
+	s->config.report(s->config.owner, text);
+}
+
 static void on_connect(void *owner, int fd, unsigned ready)
 {
 	struct proc_ssh *s = owner;
@@ -210,7 +228,7 @@ static void on_connect(void *owner, int fd, unsigned ready)
 	}
 	if (peer_check(peer, s->config.netns_fd, &e) < 0) {
 		(void) close(peer);
-		s->config.report(s->config.owner, e.text);
+		report_refused(s, &e);
 		return;
 	}
 	if (proc_ssh_serve(s, peer, &e) < 0)

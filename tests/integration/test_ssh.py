@@ -646,6 +646,18 @@ class Hostile(LabTest):
                     self.assertEqual((got.code, got.out), (1, ''), got)
                     self.assertRegex(got.err.lower(), why)
 
+    def test_a_stranger_who_knocks_without_end_is_told_about_now_and_then(self):
+        code = ('import socket\nfor _ in range(400):\n s=socket.socket(1); s.settimeout(5); s.connect("\\0lab-ssh-knock")\n'
+                ' s.recv(1) and exit(1)\n s.close()\nprint("done")')
+        with tempfile.TemporaryDirectory(dir='/run') as folder, \
+                Ssh(path='@lab-ssh-knock', args=['--log-file', f'{folder}/log']) as box:
+            got = subprocess.run(['setpriv', '--reuid', '4300', '--regid', '4300', '--clear-groups', '/usr/bin/python3', '-c', code],
+                                 capture_output=True, text=True, timeout=60)
+            self.assertEqual(got.stdout, 'done\n', got)
+            self.assertEqual(box.ssh('echo in').stdout, b'in\n')
+            with open(f'{folder}/log') as log:
+                self.assertIn(sum('may not control' in l for l in log), range(1, 10))
+
     def test_the_workload_cannot_reach_the_socket(self):
         for path in ('/run/openshell/ssh.sock', '/tmp/lab-ssh-dir/s', '@lab-ssh-3'):
             code = ('import socket,sys\np=sys.argv[1]\ntry:\n s=socket.socket(socket.AF_UNIX); s.connect("\\0"+p[1:] if p[0]=="@" else p);'
