@@ -9,7 +9,7 @@ import time
 
 import lab
 from lab import LabTest, Origin, wait_for
-from test_ssh import Ssh
+from test_ssh import Forward as SshForward, Ssh, has_own_libssh
 
 TOOL = lab.BUILD / 'tests' / 'confinement' / 'ssh_tool'
 
@@ -137,12 +137,21 @@ class Requests(LabTest):
                      'print("up",flush=True)\nimport time; time.sleep(1000)']) as box:
             box.wait_out('up')
             inside = f'unix:{box.work}/here'
-            said = box.say('none', inside, 'unix:/run/openshell/ssh.sock', 'listen:8999', 'tcp:10.200.0.1:3128', 'tcp:localhost:73659',
+            said = box.say('none', inside, 'unix:/run/openshell/ssh.sock', 'listen:8999', 'tcp:10.200.0.1:3128',
                            'session', 'exec:echo fine', 'output')
             self.assertEqual(said, ['none yes', f'{inside} no', 'unix:/run/openshell/ssh.sock no', 'listen:8999 no',
-                                    'tcp:10.200.0.1:3128 no', 'tcp:localhost:73659 no', 'session yes', 'exec:echo fine yes', 'fine', 'output yes'])
+                                    'tcp:10.200.0.1:3128 no', 'session yes', 'exec:echo fine yes', 'fine', 'output yes'])
             box.wait_err('refused: tcpip-forward')
             box.wait_err('refused: forward to 10.200.0.1')
+
+    def test_port_is_not_cut_to_16_bits(self):
+        """Row 215: 65536 + 8123 is not 8123."""
+        if not has_own_libssh():
+            self.skipTest('this libssh cuts it (packaging/libssh.patch)')
+        with Spoken(['/usr/bin/python3', '-c', SshForward.SERVER]) as box:
+            box.wait_out('up')
+            self.assertEqual(box.say('none', 'tcp:localhost:8123', 'tcp:localhost:73659', 'tcp:localhost:0'),
+                             ['none yes', 'tcp:localhost:8123 yes', 'tcp:localhost:73659 no', 'tcp:localhost:0 no'])
 
     def test_dial_that_fails_closes_its_channel_only(self):
         """GAP-28, the forward's part: nobody listens there."""
