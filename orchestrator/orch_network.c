@@ -446,16 +446,6 @@ void orch_network_credentials_changed(struct orch_network *n)
 		lost(n, e.text);
 }
 
-pid_t orch_network_pid(const struct orch_network *n)
-{
-	return n && n->pid > 0 ? n->pid : 0;
-}
-
-bool orch_network_is_serving(const struct orch_network *n)
-{
-	return n->state == NET_SERVING;
-}
-
 void orch_network_stop(struct orch_network *n)
 {
 	struct err e = { 0 };
