@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "core_hello.h"
 #include "core_channel.h"
 #include "ipc_common.pb-c.h"
 #include "ipc_ctl.h"
@@ -86,17 +87,12 @@ static void on_late(void *owner)
 
 static int ask(struct question *q, int take_fd, struct err *e)
 {
-	Openshell__Ipc__Hello hello = OPENSHELL__IPC__HELLO__INIT;
 	AUTO(loop_timer_free) struct loop_timer *deadline = NULL;
 	const struct channel_user user = { ask_rules, &q->state, on_end, q };
 
-	hello.major = IPC_MAJOR;
-	hello.minor = IPC_MINOR;
-	hello.executable = (char *) "openshell-supervisor ctl";
-	hello.build = (char *) OPENSHELL_VERSION;
 	if (channel_open(q->loop, take_fd, &user, &q->channel, e) < 0 ||
 		loop_timer_new(q->loop, on_late, q, &deadline, e) < 0 ||
-		channel_send(q->channel, CTL_HELLO, 0, &hello.base, e) < 0) {
+		hello_send(q->channel, CTL_HELLO, "openshell-supervisor ctl", e) < 0) {
 		if (e->code == EPIPE)
 			say_closed(e);
 		return -e->code;

@@ -1,3 +1,4 @@
+#include "core_hello.h"
 #include "orch_ctl_server.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -82,16 +83,12 @@ static int answer(struct asker *a, int type, give_fn fn)
 
 static int on_CTL_HELLO(void *owner, const struct channel_msg *m, int *fds, struct err *e)
 {
-	Openshell__Ipc__Hello hello = OPENSHELL__IPC__HELLO__INIT;
 	struct asker *a = owner;
-	ProtobufCMessage *base;
 	uint32_t major;
 
 	(void) fds;
-	if (channel_unpack(m, &openshell__ipc__hello__descriptor, &base, e) < 0)
+	if (hello_read(m, &major, e) < 0)
 		return -e->code;
-	major = ((Openshell__Ipc__Hello *) base)->major;
-	protobuf_c_message_free_unpacked(base, NULL);
 	a->state = CTL_GREETED;
 	if (major != IPC_MAJOR) {
 		struct err why = { 0 };
@@ -104,11 +101,7 @@ static int on_CTL_HELLO(void *owner, const struct channel_msg *m, int *fds, stru
 		refuse(a, &why);
 		return 0;
 	}
-	hello.major = IPC_MAJOR;
-	hello.minor = IPC_MINOR;
-	hello.executable = (char *) "openshell-supervisor";
-	hello.build = (char *) OPENSHELL_VERSION;
-	return channel_send(a->channel, CTL_GREETING, 0, &hello.base, e);
+	return hello_send(a->channel, CTL_GREETING, "openshell-supervisor", e);
 }
 
 static int on_CTL_SHELL(void *owner, const struct channel_msg *m, int *fds, struct err *e)

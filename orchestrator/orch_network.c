@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include "core_hello.h"
 #include "core_channel.h"
 #include "ipc_common.pb-c.h"
 #include "ipc_network.h"
@@ -179,18 +180,10 @@ int orch_network_advance(struct orch_network *n, struct err *e)
 static int on_NET_GREETING(void *owner, const struct channel_msg *m, int *fds, struct err *e)
 {
 	struct orch_network *n = owner;
-	ProtobufCMessage *base;
-	uint32_t major;
 
 	(void) fds;
-	if (channel_unpack(m, &openshell__ipc__hello__descriptor, &base, e) < 0)
+	if (hello_check(m, "it", e) < 0)
 		return -e->code;
-	major = ((Openshell__Ipc__Hello *) base)->major;
-	protobuf_c_message_free_unpacked(base, NULL);
-	if (major != IPC_MAJOR)
-		return err_set(e, EPROTO,
-			"it speaks version %u, this program %u; install both from one release",
-			major, IPC_MAJOR);
 	n->state = NET_GREETED;
 	if (!n->lent->entrypoint)
 		loop_timer_stop(n->deadline); /* it waits for us now */
@@ -285,7 +278,6 @@ static void forget(struct orch_network *n)
 
 static int start(struct orch_network *n, struct err *e)
 {
-	Openshell__Ipc__Hello hello = OPENSHELL__IPC__HELLO__INIT;
 	const struct channel_user user = { network_rules, &n->state, on_end, n };
 	int fd, r;
 
@@ -296,11 +288,8 @@ static int start(struct orch_network *n, struct err *e)
 		return r;
 	if (loop_timer_start(n->deadline, ORCH_NETWORK_READY_MS) < 0)
 		return err_set(e, EIO, "network leaf: no timer");
-	hello.major = IPC_MAJOR;
-	hello.minor = IPC_MINOR;
-	hello.executable = (char *) "openshell-supervisor";
-	hello.build = (char *) OPENSHELL_VERSION;
-	return send_message(n, NET_HELLO, &hello.base, NULL, e);
+	r = hello_send(n->down, NET_HELLO, "openshell-supervisor", e);
+	return r < 0 ? err_wrap(e, "network leaf") : 0;
 }
 
 static unsigned count_deaths(struct orch_network *n)
@@ -446,16 +435,6 @@ void orch_network_credentials_changed(struct orch_network *n)
 
 	if (n->down && n->lent_credentials && send_credentials(n, &e) < 0)
 		lost(n, e.text);
-}
-
-pid_t orch_network_pid(const struct orch_network *n)
-{
-	return n && n->pid > 0 ? n->pid : 0;
-}
-
-bool orch_network_is_serving(const struct orch_network *n)
-{
-	return n->state == NET_SERVING;
 }
 
 void orch_network_stop(struct orch_network *n)

@@ -62,8 +62,6 @@ void orch_network_names_changed(struct orch_network *n);
 void orch_network_credentials_changed(struct orch_network *n);
 /* The program of a leaf has ended (from the dispatcher of SIGCHLD). true: it was ours. */
 bool orch_network_reaped(struct orch_network *n, pid_t pid, int status);
-pid_t orch_network_pid(const struct orch_network *n); /* 0: none */
-bool orch_network_is_serving(const struct orch_network *n);
 /* No new leaf from here on; asks the present one to end. */
 void orch_network_stop(struct orch_network *n);
 void orch_network_free(struct orch_network *n);

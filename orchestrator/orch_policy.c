@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "core_fd.h"
+#include "core_policy_edit.h"
 #include "core_text.h"
 #include "orch_open.h"
 #include "orch_policy.h"
@@ -277,14 +278,27 @@ uint64_t orch_policy_generation(const struct orch_policy *p)
 
 /* ---- reload ---- */
 
+/* The file is the operator's: its network sections are taken over whatever else has changed. */
 static void say_static(const struct orch_policy *p, const struct policy_doc *next)
 {
 	char why[SENTENCE_BYTES];
 	struct text t;
 
 	text_init(&t, why, sizeof why);
-	if (!policy_static_equal(p->first, next, &t))
-		sayf(p, "policy %s: %s; takes effect at next start", p->path, why);
+	switch (policy_live_compare(p->first, p->now.doc, next, &t)) {
+	case POLICY_LIVE_SAME:
+	case POLICY_LIVE_HOT:
+		break;
+	case POLICY_LIVE_NEXT_START:
+		sayf(p, "policy %s: %s", p->path, why);
+		break;
+	case POLICY_LIVE_REFUSED:
+		sayf(p,
+			"policy %s: %s; its network sections alone are taken over now, the rest "
+			"takes effect at next start",
+			p->path, why);
+		break;
+	}
 }
 
 enum orch_reload orch_policy_reload(struct orch_policy *p)

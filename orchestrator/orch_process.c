@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "core_hello.h"
 #include "core_channel.h"
 #include "ipc_common.pb-c.h"
 #include "ipc_process.h"
@@ -97,18 +98,10 @@ static int ask_start(struct orch_process *p, struct err *e)
 static int on_PROC_GREETING(void *owner, const struct channel_msg *m, int *fds, struct err *e)
 {
 	struct orch_process *p = owner;
-	ProtobufCMessage *base;
-	uint32_t major;
 
 	(void) fds;
-	if (channel_unpack(m, &openshell__ipc__hello__descriptor, &base, e) < 0)
+	if (hello_check(m, "it", e) < 0)
 		return -e->code;
-	major = ((Openshell__Ipc__Hello *) base)->major;
-	protobuf_c_message_free_unpacked(base, NULL);
-	if (major != IPC_MAJOR)
-		return err_set(e, EPROTO,
-			"it speaks version %u, this program %u; install both from one release",
-			major, IPC_MAJOR);
 	p->state = PROC_GREETED;
 	return 0;
 }
@@ -325,13 +318,7 @@ static void on_end(void *owner, const struct err *why)
 
 static int greet(struct orch_process *p, struct err *e)
 {
-	Openshell__Ipc__Hello hello = OPENSHELL__IPC__HELLO__INIT;
-
-	hello.major = IPC_MAJOR;
-	hello.minor = IPC_MINOR;
-	hello.executable = (char *) "openshell-supervisor";
-	hello.build = (char *) OPENSHELL_VERSION;
-	if (channel_send(p->down, PROC_HELLO, 0, &hello.base, e) < 0)
+	if (hello_send(p->down, PROC_HELLO, "openshell-supervisor", e) < 0)
 		return err_wrap(e, "process leaf: hello");
 	return ask(p,
 		&(struct request){

@@ -1,3 +1,4 @@
+#include "core_hello.h"
 #include "net_leaf.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -17,19 +18,10 @@
 static int on_NET_HELLO(void *owner, const struct channel_msg *m, int *fds, struct err *e)
 {
 	struct net_leaf *n = owner;
-	ProtobufCMessage *base;
-	uint32_t major;
 
 	(void) fds;
-	if (channel_unpack(m, &openshell__ipc__hello__descriptor, &base, e) < 0)
+	if (hello_check(m, "orchestrator", e) < 0)
 		return -e->code;
-	major = ((Openshell__Ipc__Hello *) base)->major;
-	protobuf_c_message_free_unpacked(base, NULL);
-	if (major != IPC_MAJOR)
-		return err_set(e, EPROTO,
-			"orchestrator speaks version %u, this leaf %u; install both from one "
-			"release",
-			major, IPC_MAJOR);
 	n->state = NET_GREETED;
 	return 0;
 }
@@ -222,16 +214,11 @@ int net_leaf_new(struct loop *l, struct net_leaf **ret, struct err *e)
 
 int net_leaf_open(struct net_leaf *n, int take_fd, struct err *e)
 {
-	Openshell__Ipc__Hello hello = OPENSHELL__IPC__HELLO__INIT;
 	const struct channel_user user = { net_rules, &n->state, on_end, n };
 
 	if (channel_open(n->loop, take_fd, &user, &n->up, e) < 0)
 		return -e->code;
-	hello.major = IPC_MAJOR;
-	hello.minor = IPC_MINOR;
-	hello.executable = (char *) "openshell-supervisor-network";
-	hello.build = (char *) OPENSHELL_VERSION;
-	return channel_send(n->up, NET_GREETING, 0, &hello.base, e);
+	return hello_send(n->up, NET_GREETING, "openshell-supervisor-network", e);
 }
 
 void net_leaf_free(struct net_leaf *n)

@@ -274,9 +274,3 @@ uint64_t net_tunnel_active_ms(const struct net_tunnel *t)
 {
 	return t->active_ms;
 }
-
-void net_tunnel_counts(const struct net_tunnel *t, uint64_t *ret_up, uint64_t *ret_down)
-{
-	*ret_up = t->up.bytes;
-	*ret_down = t->down.bytes;
-}

@@ -23,6 +23,5 @@ int net_tunnel_new(struct net_leaf *n, const struct net_tunnel_ends *ends, struc
 	struct err *e);
 void net_tunnel_free(struct net_tunnel *t);
 uint64_t net_tunnel_active_ms(const struct net_tunnel *t); /* when the last byte passed */
-void net_tunnel_counts(const struct net_tunnel *t, uint64_t *ret_up, uint64_t *ret_down);
 /* Close the pipes that are kept for the next tunnel. */
 void net_tunnel_drain_pool(void);

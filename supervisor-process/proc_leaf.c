@@ -1,3 +1,4 @@
+#include "core_hello.h"
 #include "proc_leaf.h"
 #include <errno.h>
 #include <signal.h>
@@ -74,19 +75,10 @@ static int finish(struct proc_leaf *p, const char *stage, int r, struct err *e)
 static int on_PROC_HELLO(void *owner, const struct channel_msg *m, int *fds, struct err *e)
 {
 	struct proc_leaf *p = owner;
-	ProtobufCMessage *base;
-	uint32_t major;
 
 	(void) fds;
-	if (channel_unpack(m, &openshell__ipc__hello__descriptor, &base, e) < 0)
+	if (hello_check(m, "orchestrator", e) < 0)
 		return -e->code;
-	major = ((Openshell__Ipc__Hello *) base)->major;
-	protobuf_c_message_free_unpacked(base, NULL);
-	if (major != IPC_MAJOR)
-		return err_set(e, EPROTO,
-			"orchestrator speaks version %u, this leaf %u; install both from one "
-			"release",
-			major, IPC_MAJOR);
 	p->state = PROC_GREETED;
 	return 0;
 }
@@ -336,16 +328,11 @@ int proc_leaf_new(struct loop *l, struct proc_leaf **ret, struct err *e)
 
 int proc_leaf_open(struct proc_leaf *p, int take_fd, struct err *e)
 {
-	Openshell__Ipc__Hello hello = OPENSHELL__IPC__HELLO__INIT;
 	const struct channel_user user = { proc_rules, &p->state, on_end, p };
 
 	if (channel_open(p->loop, take_fd, &user, &p->up, e) < 0)
 		return -e->code;
-	hello.major = IPC_MAJOR;
-	hello.minor = IPC_MINOR;
-	hello.executable = (char *) "openshell-supervisor-process";
-	hello.build = (char *) OPENSHELL_VERSION;
-	return channel_send(p->up, PROC_GREETING, 0, &hello.base, e);
+	return hello_send(p->up, PROC_GREETING, "openshell-supervisor-process", e);
 }
 
 void proc_leaf_free(struct proc_leaf *p)

@@ -237,21 +237,6 @@ enum addr_class addr_classify(const struct addr *a)
 	return found;
 }
 
-const char *addr_class_name(enum addr_class c)
-{
-	switch (c) {
-	case ADDR_PUBLIC:
-		return "public address";
-	case ADDR_INTERNAL:
-		return "internal address";
-	case ADDR_METADATA:
-		return "cloud metadata address";
-	case ADDR_BLOCKED:
-		return "always-blocked address";
-	}
-	return "unknown address";
-}
-
 const char *addr_text(const struct addr *a, char buf[ADDR_TEXT_MAX])
 {
 	bool v4 = addr_is_v4(a);

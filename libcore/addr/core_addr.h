@@ -46,7 +46,6 @@ bool addr_net_overlaps(const struct addr_net *a, const struct addr_net *b);
 /* Does the net overlap loopback, link-local or unspecified (0.0.0.0/0 and ::/0 do)? */
 bool addr_net_touches_blocked(const struct addr_net *n);
 enum addr_class addr_classify(const struct addr *a);
-const char *addr_class_name(enum addr_class c); /* "internal address" ... */
 /* Canonical text (RFC 5952 for IPv6, dotted quad for IPv4); returns buf. */
 const char *addr_text(const struct addr *a, char buf[ADDR_TEXT_MAX]);
 int addr_from_sockaddr(

@@ -33,7 +33,9 @@ void loop_free(struct loop *l);
 
 /* Runs until loop_stop(), or until nothing is left to wait for. */
 int loop_run(struct loop *l, struct err *e);
+/* loop_run() returns when the callback that called this has. */
 void loop_stop(struct loop *l);
+/* Now, by CLOCK_MONOTONIC: not the time of day. */
 uint64_t loop_now_ms(struct loop *l);
 
 /* Watch fd (borrowed; close it after loop_io_free).  Watches nothing until
@@ -49,6 +51,8 @@ int loop_timer_start(struct loop_timer *t, uint64_t after_ms);
 void loop_timer_stop(struct loop_timer *t);
 void loop_timer_free(struct loop_timer *t);
 
+/* fn runs on the loop, not in a signal handler (signal(7)).  One object per signal and process; equal
+ * signals that are pending merge. */
 int loop_signal_new(struct loop *l, int signo, loop_signal_fn fn, void *owner,
 	struct loop_signal **ret, struct err *e);
 void loop_signal_free(struct loop_signal *s);

@@ -70,9 +70,6 @@ const char *policy_name(const struct policy_doc *d);
 unsigned policy_endpoint_line(const struct policy_doc *d, size_t rule, size_t endpoint);
 /* true when the section was written at all (absent and empty differ, spec/policy 1.1, 6) */
 bool policy_has_filesystem(const struct policy_doc *d);
-/* Compare the static sections of two documents (spec/policy 6): false and a sentence when they
- * differ in landlock, process or filesystem. */
-bool policy_static_equal(const struct policy_doc *a, const struct policy_doc *b, struct text *why);
 /* The embedded default document (YAML text) of spec/policy 4, "no policy". */
 const char *policy_default_yaml(void);
 /* Lexical normalisation of spec/policy 4: "//", "." and trailing "/" removed. */

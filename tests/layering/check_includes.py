@@ -12,6 +12,7 @@ import sys
 PROTO = {'proto/event', 'proto/policy'}
 MAY = {         # a folder within another one comes first
     'libcore/attach': {'libcore/attach', 'libcore', 'proto/ipc/session'},
+    'libcore/hello': {'libcore/hello', 'libcore', 'proto/ipc/common'},
     'libcore': {'libcore'} | PROTO,
     'proto/event': set(),
     'proto/policy': set(),
@@ -22,11 +23,11 @@ MAY = {         # a folder within another one comes first
     'proto/ipc/shell': set(),
     'proto/ipc/session': set(),
     'proto/ipc/ctl': {'proto/ipc/common'},
-    'supervisor-process': {'supervisor-process', 'libcore', 'libcore/attach', 'proto/ipc/common', 'proto/ipc/process',
+    'supervisor-process': {'supervisor-process', 'libcore', 'libcore/attach', 'libcore/hello', 'proto/ipc/common', 'proto/ipc/process',
                            'proto/ipc/identity', 'proto/ipc/shell', 'proto/ipc/session'} | PROTO,
-    'supervisor-network': {'supervisor-network', 'libcore', 'proto/ipc/common', 'proto/ipc/network',
+    'supervisor-network': {'supervisor-network', 'libcore', 'libcore/hello', 'proto/ipc/common', 'proto/ipc/network',
                            'proto/ipc/identity'} | PROTO,
-    'orchestrator': {'orchestrator', 'libcore', 'libcore/attach', 'proto/ipc/common', 'proto/ipc/process',
+    'orchestrator': {'orchestrator', 'libcore', 'libcore/attach', 'libcore/hello', 'proto/ipc/common', 'proto/ipc/process',
                      'proto/ipc/network', 'proto/ipc/shell', 'proto/ipc/session',
                      'proto/ipc/ctl'} | PROTO,
 }

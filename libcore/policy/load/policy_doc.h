@@ -20,7 +20,9 @@ struct policy_doc {
 	size_t n_spots, n_slots;
 };
 
+/* Line and column of a value; 0, 0 when unknown, as in a document from the wire. */
 struct place spot_of(const struct policy_doc *d, const void *at);
+/* Without memory the place is lost, no more. */
 void spot_set(struct policy_doc *d, const void *at, struct place place);
 
 /* The path of the value being looked at, extended and cut back. */
@@ -29,6 +31,7 @@ struct trail {
 	size_t len;
 };
 size_t trail_field(struct trail *t, const char *name); /* returns what trail_back() takes */
+/* A trail that is too long is cut: it is for people. */
 size_t trail_index(struct trail *t, size_t i);
 void trail_back(struct trail *t, size_t len);
 
@@ -52,6 +55,7 @@ int policy_doc_new(const char *name, struct policy_doc **ret, struct err *e);
 int policy_doc_finish(struct check *c, struct err *e);
 
 /* policy_build.c */
+/* Fills the document from YAML; what is wrong goes to the report.  -errno: no memory. */
 int policy_build(struct check *c, const struct node *root);
 /* What YAML calls a field; NULL when it can't be written there. */
 const char *policy_yaml_name(const ProtobufCMessageDescriptor *type, const char *wire);
@@ -63,7 +67,10 @@ void policy_sort_maps(ProtobufCMessage *m);
 void policy_check(struct check *c);
 void policy_check_endpoint_l7(struct check *c, Openshell__Sandbox__V1__NetworkEndpoint *ep);
 void policy_check_host(struct check *c, Openshell__Sandbox__V1__NetworkEndpoint *ep);
+/* Two rules whose endpoints meet and say different things. */
 void policy_check_overlap(struct check *c);
 void policy_check_middlewares(struct check *c);
+/* A pattern of hosts in a middleware; false and a sentence (static) when it is none. */
 bool policy_check_selector(const char *pattern, const char **ret_why);
+/* Some host name matches both patterns. */
 bool policy_hosts_overlap(const char *a, const char *b);

@@ -302,46 +302,6 @@ unsigned policy_endpoint_line(const struct policy_doc *d, size_t rule, size_t en
 	return spot_of(d, pb->network_policies[rule]->value->endpoints[endpoint]).line;
 }
 
-static bool same_bytes(const ProtobufCMessage *a, const ProtobufCMessage *b)
-{
-	uint8_t *x, *y;
-	size_t n, m;
-	bool same;
-
-	if (!a || !b)
-		return a == b;
-	n = protobuf_c_message_get_packed_size(a);
-	m = protobuf_c_message_get_packed_size(b);
-	if (n != m)
-		return false;
-	x = malloc(n + 1);
-	y = malloc(n + 1);
-	same = x && y && protobuf_c_message_pack(a, x) == protobuf_c_message_pack(b, y) &&
-		memcmp(x, y, n) == 0;
-	free(x);
-	free(y);
-	return same;
-}
-
-bool policy_static_equal(const struct policy_doc *a, const struct policy_doc *b, struct text *why)
-{
-	bool files = a->has_filesystem == b->has_filesystem &&
-		same_bytes((ProtobufCMessage *) a->pb->filesystem,
-			(ProtobufCMessage *) b->pb->filesystem);
-	bool landlock = same_bytes(
-		(ProtobufCMessage *) a->pb->landlock, (ProtobufCMessage *) b->pb->landlock);
-	bool process = same_bytes(
-		(ProtobufCMessage *) a->pb->process, (ProtobufCMessage *) b->pb->process);
-
-	if (!files)
-		text_add(why, "filesystem_policy");
-	if (!landlock)
-		text_add(why, why->len ? ", landlock" : "landlock");
-	if (!process)
-		text_add(why, why->len ? ", process" : "process");
-	return files && landlock && process;
-}
-
 const char *policy_default_yaml(void)
 {
 	return "# The embedded default: files of an ordinary system to read, the working directory "

@@ -1,7 +1,8 @@
 /* policy_pb.h - editing protobuf messages of a policy; files of the tools only.
  *
  * Messages are those that protobuf-c's own allocator (malloc) made; a function
- * that takes a message into a list owns it only on success.
+ * that takes a message into a list owns it only on success.  What changes a message returns
+ * false when there was no memory; the message is then as it was.
  */
 #pragma once
 #include <stdbool.h>
@@ -22,15 +23,17 @@ bool pb_same(const void *a, const void *b);
 void pb_free(void *message); /* NULL is fine */
 /* Replace a string field; false without memory. */
 bool pb_text(char **at, const char *text);
-/* Lists of pointers: field and count. */
+/* Lists of pointers: list is the address of the field, n of its count.  item is taken over. */
 bool pb_add(void *list, size_t *n, void *item);
 void pb_remove(void *list, size_t *n, size_t at); /* frees the message there */
+/* Texts: whole, by bytes; what is added is copied. */
 bool pb_has_text(char *const *list, size_t n, const char *text);
 bool pb_add_text(char ***list, size_t *n, const char *text);
 
 bool pb_is_provider_key(const char *key); /* begins with _provider_ */
 /* Place of the rule, or (size_t) -1. */
 size_t pb_find_rule(const policy_msg *m, const char *key);
+/* A copy of rule, behind the others; the key must be new. */
 bool pb_insert_rule(policy_msg *m, const char *key, const rule_msg *rule);
 void pb_remove_rule(policy_msg *m, size_t at);
 
