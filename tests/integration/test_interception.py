@@ -554,9 +554,9 @@ class Interception(TlsTest, LabTest):
         names = {f'n{i}.test': ORIGIN for i in range(300)}
         with open('/etc/hosts', 'a') as f:
             f.writelines(f'{a} {n}\n' for n, a in names.items())
-        code = ('import socket,ssl\nok=0\nfor i in range(300):\n s=socket.create_connection(("10.200.0.1",3128))\n'
+        code = ('import socket,ssl\nok=0\ntls=ssl.create_default_context()\nfor i in range(300):\n s=socket.create_connection(("10.200.0.1",3128))\n'
                 ' s.sendall(b"CONNECT n%d.test:443 HTTP/1.1\\r\\n\\r\\n" % i); s.recv(999)\n'
-                ' try: ssl.create_default_context().wrap_socket(s,server_hostname="n%d.test" % i).close(); ok+=1\n except OSError: pass\n s.close()\nprint(ok)')
+                ' try: tls.wrap_socket(s,server_hostname="n%d.test" % i).close(); ok+=1\n except OSError: pass\n s.close()\nprint(ok)')
         doc = policy({'web': rule(endpoint(), *[endpoint(n, 443) for n in names], binaries=(PYTHON,))})
         with Recorder(port=443, tls=self.ca.context('origin')):
             got = self.go(doc, ['/usr/bin/python3', '-c', code])
