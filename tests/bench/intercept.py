@@ -29,6 +29,7 @@ OUR_CA, PEER_CA, ORIGIN_CA = 'OpenShell Sandbox CA', 'Bench Interception CA', 'B
 KNOWN = 4           # host names that every case but "first-time" uses
 FIRST = {'first-8': 250, 'first-1': 50}     # together below TLS_MINT_BURST
 IDLE = 1000
+IDLE_LEAST = 950    # one that a busy peer drops does not end the whole run; the table says how many were held
 HELD_S = 50         # below NET_KEEPALIVE_MS, the shortest of all time-outs here
 TITLES = {
     'keep-1': 'Keep-alive GET, 1 connection', 'keep-16': 'Keep-alive GET, 16 connections',
@@ -210,7 +211,7 @@ etag off; }} }}''')
         time.sleep(1)       # tickets that are still on their way
         after = self.pss(who, pid)
         out, err = process.communicate('end\n', timeout=60)
-        if held != IDLE:
+        if held < IDLE_LEAST:
             raise SystemExit(f'intercept.py: {who} held {held} of {IDLE} idle connections: {out}{err}')
         got = self.check(who, json.loads(out.splitlines()[-1]), 'idle')
         print(f'idle     {who:14} {before} KiB, with {got["held_end"]}: {after} KiB {got["first_err"]}', file=sys.stderr, flush=True)
@@ -260,8 +261,8 @@ def report(results, memory):
             out.append(f'| {who} | ' + ' | '.join(f(runs) for _, f in shown) + f' | {sum(r["err"] for r in runs)} |')
         out.append('')
     if memory:
-        out += [f'### Memory with {IDLE:,} idle connections', '', '| | PSS KiB before | PSS KiB with them | KiB a connection |', '|-|-|-|-|']
-        out += [f'| {who} | {before:,} | {after:,} | {(after - before) / held:.1f} |' for who, (before, after, held) in memory.items()]
+        out += [f'### Memory with {IDLE:,} idle connections', '', '| | held | PSS KiB before | PSS KiB with them | KiB a connection |', '|-|-|-|-|-|']
+        out += [f'| {who} | {held:,} | {before:,} | {after:,} | {(after - before) / held:.1f} |' for who, (before, after, held) in memory.items()]
     return '\n'.join(out)
 
 
