@@ -176,8 +176,7 @@ int net_carry(struct net_carry *c, const char *in, size_t len, size_t *ret_used,
 
 size_t net_carry_straight(const struct net_carry *c, size_t max)
 {
-	if (c->read || c->to_chunks || c->scan || c->scrub ||
-		c->from.framing == NET_BODY_CHUNKED)
+	if (c->read || c->to_chunks || c->scan || c->scrub || c->from.framing == NET_BODY_CHUNKED)
 		return 0;
 	return c->from.framing == NET_BODY_LENGTH && c->left < max ? (size_t) c->left : max;
 }

@@ -78,8 +78,7 @@ static bool word_is_clean(const char *at)
 
 	(void) memcpy(&w, at, sizeof w);
 	del = w ^ (0x7f * EACH_BYTE);
-	return !((((w - 0x20 * EACH_BYTE) & ~w) | ((del - EACH_BYTE) & ~del)) &
-		(0x80 * EACH_BYTE));
+	return !((((w - 0x20 * EACH_BYTE) & ~w) | ((del - EACH_BYTE) & ~del)) & (0x80 * EACH_BYTE));
 }
 
 static bool value_is_clean(struct net_slice s)

@@ -17,7 +17,10 @@ struct net_slice {
 	size_t len;
 };
 
-#define NET_SLICE(literal) { literal, sizeof(literal) - 1 }
+#define NET_SLICE(literal) \
+	{ \
+		literal, sizeof(literal) - 1 \
+	}
 
 struct net_field {
 	struct net_slice name, value; /* value without surrounding blanks */
@@ -31,7 +34,7 @@ struct net_head {
 	struct net_field fields[NET_FIELDS_MAX];
 	size_t n_fields;
 	size_t connection; /* index of the first Connection field; n_fields: there is none */
-	size_t len; /* bytes, the final empty line included */
+	size_t len;	   /* bytes, the final empty line included */
 };
 
 /* Length of the head that begins buf, up to and with its empty line; 0 while incomplete. */

@@ -499,9 +499,8 @@ static int read_upstream(struct net_client *c)
 
 	if (x->upstream_eof || x->in_len == sizeof x->in)
 		return 0;
-	n = x->head_done && x->in_len == 0
-		? read_straight(c->upstream, &x->response, &x->to_client)
-		: -ENOTSUP;
+	n = x->head_done && x->in_len == 0 ? read_straight(c->upstream, &x->response, &x->to_client)
+					   : -ENOTSUP;
 	if (n == -ENOTSUP) {
 		n = net_stream_read(c->upstream, x->in + x->in_len, sizeof x->in - x->in_len);
 		x->in_len += n > 0 ? (size_t) n : 0;

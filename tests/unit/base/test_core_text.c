@@ -22,6 +22,20 @@ TEST(a_cut_falls_on_a_character)
 	ASSERT_STR(buf, "abc\xc3\xa4");
 }
 
+TEST(numbers_are_written_whole)
+{
+	char buf[64];
+	struct text t;
+
+	text_init(&t, buf, sizeof buf);
+	text_add_u64(&t, 0);
+	text_add(&t, " ");
+	text_add_u64(&t, 1090);
+	text_add(&t, " ");
+	text_add_u64(&t, UINT64_MAX);
+	ASSERT_STR(buf, "0 1090 18446744073709551615");
+}
+
 TEST(peer_text_is_escaped)
 {
 	static const char in[] = "a\"\\\n\x1b[2J\xff\xc2\x9b\xc3\xa4";

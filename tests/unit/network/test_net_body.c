@@ -116,6 +116,31 @@ TEST(the_end_of_a_body_waits_for_room)
 	ASSERT(!c.done);
 }
 
+TEST(only_a_body_that_nothing_looks_at_goes_straight)
+{
+	const struct net_body sized = { NET_BODY_LENGTH, 10 }, endless = { NET_BODY_TO_END, 0 };
+	struct credential_scan scan = { .hit = false };
+	struct net_carry c;
+
+	net_carry_init(&c, &sized, false, false, NULL);
+	ASSERT_EQ(net_carry_straight(&c, 4), 4);
+	ASSERT_EQ(net_carry_straight(&c, 64), 10); /* never a byte of the next message */
+	net_carry_went(&c, 9);
+	ASSERT_EQ(net_carry_straight(&c, 64), 1);
+	ASSERT(!c.read);
+	net_carry_went(&c, 1);
+	ASSERT(c.read);
+	ASSERT_EQ(net_carry_straight(&c, 64), 0);
+	net_carry_init(&c, &endless, false, false, NULL);
+	ASSERT_EQ(net_carry_straight(&c, 64), 64);
+	c.scan = &scan;
+	ASSERT_EQ(net_carry_straight(&c, 64), 0);
+	net_carry_init(&c, &endless, false, true, NULL); /* becomes chunks */
+	ASSERT_EQ(net_carry_straight(&c, 64), 0);
+	net_carry_init(&c, CHUNKED, false, false, keep);
+	ASSERT_EQ(net_carry_straight(&c, 64), 0);
+}
+
 TEST(a_placeholder_in_a_body_stops_it)
 {
 	static const char text[] =

@@ -46,6 +46,25 @@ TEST(malformed_heads_are_refused)
 			FAIL_("accepted: %s", bad[i]);
 }
 
+/* Values are looked at eight bytes at a time: wherever a byte stands, it is seen. */
+TEST(every_control_character_in_a_value_is_refused)
+{
+	static const char good[] = "GET / HTTP/1.1\r\nA: 0123456789abcdef\xc3\xa9x\r\n\r\n";
+	const size_t from = sizeof "GET / HTTP/1.1\r\nA: " - 1;
+	char bytes[sizeof good];
+	struct err e = { 0 };
+
+	for (size_t at = from; at < from + 16; at++)
+		for (int c = 0; c < 128; c++) {
+			bool is_clean = (c >= ' ' && c != 0x7f) || c == '\t';
+
+			(void) memcpy(bytes, good, sizeof good);
+			bytes[at] = (char) c;
+			ASSERT_EQ(
+				net_head_request(bytes, sizeof good - 1, &head, &e) == 0, is_clean);
+		}
+}
+
 TEST(every_truncation_is_refused)
 {
 	static const char whole[] = LINE "Host: a\r\nConnection: close\r\n\r\n";
