@@ -272,7 +272,10 @@ static void take_care(struct net_client *c, const struct judged *j)
 
 void net_client_judge(struct net_client *c)
 {
-	static struct judged j; /* large; one loop, not kept between calls */
+	/* Too large to be cleared for every call.  Each way out that may come back here, with the next
+	 * request of a kept connection, is the last statement, and nothing of j is handed to it:
+	 * adopt_path() has copied what it needs. */
+	static struct judged j;
 	enum net_upgrade upgrade = net_upgrade_of(c->head);
 
 	j.who = (struct policy_connect){ c->to.host, c->to.port, c->leaf->identity_required,

@@ -19,7 +19,6 @@
 #define NET_TRAILERS_MAX 8192	    /* bytes of trailers */
 #define NET_BUFFER 16384	    /* bytes of one relay buffer */
 #define NET_STRAIGHT 61440	 /* bytes of a body that move at once where nothing looks at them */
-#define NET_FORWARD_TURN 64	 /* relay buffers of one request per turn of the loop */
 #define NET_INFORMATIONAL_MAX 16 /* 1xx responses before the final one */
 #define NET_PIPELINE_TURN 16	 /* requests of one client answered per turn of the loop */
 #define NET_DROP_TURN 64   /* relay buffers of a refused client dropped per turn of the loop */

@@ -18,6 +18,12 @@ static void drop_in(struct net_exchange *x, size_t n)
 	x->in_len -= n;
 }
 
+/* 101 is the last head of its exchange, too: what follows is of another protocol. */
+static bool is_final(const struct net_head *h)
+{
+	return h->status >= 200 || h->status == 101;
+}
+
 static int check_interim(struct net_exchange *x, const struct net_head *h, struct err *e)
 {
 	if (h->status == 101 && !(x->upgrade && net_upgrade_is_accepted(h)))
@@ -53,35 +59,54 @@ static bool has_body(const struct net_body *b)
 	return b->framing != NET_BODY_NONE && (b->framing != NET_BODY_LENGTH || b->length);
 }
 
-static int take_head(struct net_exchange *x, const struct net_head *h, struct err *e)
+/* Blank what was injected, in the head; and is the body to be looked through? */
+static int scrub_head(struct net_exchange *x, const struct net_head *h, const struct net_body *body,
+	bool *ret_scrub_body, struct err *e)
 {
-	struct net_body in, out;
-	bool scrub_body = false;
-	struct text t;
+	*ret_scrub_body = false;
+	if (!x->scrub)
+		return 0;
+	(void) credential_scrub_text(x->scrub, x->in, h->len);
+	return has_body(body) ? net_credential_scrub_body(h, ret_scrub_body, e) : 0;
+}
 
-	if (net_body_of_response(h, x->is_head, &in, e) < 0 || check_interim(x, h, e) < 0)
-		return -e->code;
-	if (x->scrub)
-		(void) credential_scrub_text(x->scrub, x->in, h->len);
-	if (x->scrub && has_body(&in) && net_credential_scrub_body(h, &scrub_body, e) < 0)
-		return -e->code;
-	out = body_out(x, &in);
+static void note_head(struct net_exchange *x, const struct net_head *h, const struct net_body *out)
+{
 	x->upstream_close |= h->minor == 0 || net_head_has_token(h, "connection", "close");
 	x->switched = h->status == 101;
 	x->is_events = is_event_stream(h);
 	/* An answer before the end of the request: what is left of it is not read. */
-	x->close_after |= h->status >= 200 && (out.framing == NET_BODY_TO_END || !x->request.done);
-	if (h->status >= 200 || x->switched || !x->old_client) {
-		struct net_write_response w = { h, &out, x->close_after, x->switched };
+	x->close_after |= h->status >= 200 && (out->framing == NET_BODY_TO_END || !x->request.done);
+}
 
-		text_init(&t, x->to_client.at + x->to_client.len,
-			x->to_client.size - x->to_client.len);
-		net_write_response(&w, &t);
-		if (t.cut)
-			return err_set(e, EBADMSG, "response head is too large");
-		x->to_client.len += t.len;
-	}
-	if (h->status < 200 && !x->switched)
+static int write_head(
+	struct net_exchange *x, const struct net_head *h, const struct net_body *out, struct err *e)
+{
+	const struct net_write_response w = { h, out, x->close_after, x->switched };
+	struct net_bytes *to = &x->to_client;
+	struct text t;
+
+	text_init(&t, to->at + to->len, to->size - to->len);
+	net_write_response(&w, &t);
+	if (t.cut)
+		return err_set(e, EBADMSG, "response head is too large");
+	to->len += t.len;
+	return 0;
+}
+
+static int take_head(struct net_exchange *x, const struct net_head *h, struct err *e)
+{
+	struct net_body in, out;
+	bool scrub_body;
+
+	if (net_body_of_response(h, x->is_head, &in, e) < 0 || check_interim(x, h, e) < 0 ||
+		scrub_head(x, h, &in, &scrub_body, e) < 0)
+		return -e->code;
+	out = body_out(x, &in);
+	note_head(x, h, &out);
+	if ((is_final(h) || !x->old_client) && write_head(x, h, &out, e) < 0)
+		return -e->code;
+	if (!is_final(h))
 		return 0;
 	x->head_done = true;
 	net_carry_init(&x->response, &in, false, out.framing == NET_BODY_CHUNKED,
@@ -94,7 +119,9 @@ static int take_head(struct net_exchange *x, const struct net_head *h, struct er
 /* 1 a head was taken, 0 incomplete, negative malformed. */
 static int response_head(struct net_exchange *x, struct err *e)
 {
-	static struct net_head head; /* one loop, not kept between calls */
+	/* Too large to be cleared for every call.  Filled and read here; what it is handed to keeps no
+	 * pointer to it, and calls nothing that could come back here. */
+	static struct net_head head;
 	size_t len = net_head_end(x->in, x->in_len);
 
 	if (len > NET_RESPONSE_HEAD_MAX || (!len && x->in_len >= NET_RESPONSE_HEAD_MAX))
@@ -131,6 +158,7 @@ static int read_upstream(struct net_client *c)
 	return 1;
 }
 
+/* 1 progress, 0 needs more, negative malformed. */
 static int response_body(struct net_exchange *x, struct err *e)
 {
 	size_t used = 0, before = x->to_client.len;

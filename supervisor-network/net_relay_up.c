@@ -62,7 +62,7 @@ static bool write_head(struct net_client *c, bool injected)
 	return !t.cut;
 }
 
-/* A body that was read whole gets its credentials, and a length. */
+/* A body that was read whole gets its credentials, and a length.  -EACCES refused for *why, -ENOMEM. */
 static int rewrite_body(struct net_client *c, const struct net_credential_where *at,
 	struct net_injected **injected, struct net_credential_refusal *why)
 {
@@ -98,49 +98,68 @@ static bool names_nobody(const struct net_client *c)
 		c->head->target.at[0] == '/';
 }
 
+/* Replace the placeholders in the head, and in a body that was read whole.  Negative: -EACCES refused
+ * for *why, -EXDEV it does not say for whom it is, or what e says. */
+static int put_credentials(struct net_client *c, struct net_injected **injected,
+	struct net_credential_refusal *why, struct err *e)
+{
+	const struct net_credential_where at = { c->to.host, c->to.port, c->to.path };
+	int r = net_credential_apply(c->leaf, &at, c->head, &c->to.path,
+		c->to.has_query ? &c->to.query : NULL, injected, why);
+
+	if (r == 0 && c->collect)
+		r = rewrite_body(c, &at, injected, why);
+	if (names_nobody(c) && (*injected || r == -EACCES))
+		return -EXDEV;
+	return r == -ENOMEM ? err_set(e, ENOMEM, "no memory for this request") : r;
+}
+
+/* Write the head as it is now, and remember what of it may not come back. */
+static int finish_head(struct net_client *c, const struct net_injected *injected, struct err *e)
+{
+	struct net_exchange *x = c->exchange;
+
+	credential_scrub_free(TAKE_PTR(x->scrub)); /* of the first try */
+	if (injected && c->care.scrub && net_injected_scrub(injected, &x->scrub, e) < 0)
+		return -e->code;
+	x->secret = injected != NULL;
+	if (!write_head(c, injected != NULL))
+		return err_set(e, EMSGSIZE, "the request head is too large");
+	return 0;
+}
+
+static void refuse_head(
+	struct net_client *c, int r, const struct net_credential_refusal *why, const struct err *e)
+{
+	if (r == -EXDEV)
+		net_client_refuse_authority(c);
+	else if (r == -EACCES)
+		refuse_credential(c, why);
+	else if (r == -EMSGSIZE)
+		net_client_refuse(c, 400, "malformed_request", e->text, "");
+	else
+		net_client_refuse(c, 503, "out_of_memory", e->text, "");
+}
+
 /* The last step before the first byte goes upstream: credentials, and the head.  false: answered. */
 static bool prepare_head(struct net_client *c)
 {
-	struct net_credential_where at = { c->to.host, c->to.port, c->to.path };
-	struct net_exchange *x = c->exchange;
 	struct net_slice path = c->to.path, query = c->to.query;
 	struct net_credential_refusal why;
 	struct net_injected *injected = NULL;
 	struct err e = { 0 };
-	bool fits;
-	int r;
+	int r = put_credentials(c, &injected, &why, &e);
 
-	r = net_credential_apply(c->leaf, &at, c->head, &c->to.path,
-		c->to.has_query ? &c->to.query : NULL, &injected, &why);
-	if (r == 0 && c->collect)
-		r = rewrite_body(c, &at, &injected, &why);
-	if (names_nobody(c) && (injected || r == -EACCES))
-		r = -EXDEV;
-	if (r < 0) {
-		net_injected_done(c->leaf, injected);
-		c->to.path = path;
-		if (r == -EXDEV)
-			net_client_refuse_authority(c);
-		else if (r == -EACCES)
-			refuse_credential(c, &why);
-		else
-			net_client_refuse(
-				c, 503, "out_of_memory", "no memory for this request", "");
-		return false;
-	}
-	x->secret = injected != NULL;
-	fits = write_head(c, injected != NULL);
-	credential_scrub_free(TAKE_PTR(x->scrub));
-	if (injected && c->care.scrub && net_injected_scrub(injected, &x->scrub, &e) < 0)
-		fits = false;
+	if (r == 0)
+		r = finish_head(c, injected, &e);
+	/* What was put in is wiped here, so whoever looks now (the report, a second try) sees the
+	 * target as the workload wrote it. */
 	net_injected_done(c->leaf, injected);
-	c->to.path = path; /* for the report, and a second try: as the workload wrote it */
+	c->to.path = path;
 	c->to.query = query;
-	if (!fits)
-		net_client_refuse(c, e.code ? 503 : 400,
-			e.code ? "out_of_memory" : "malformed_request",
-			e.code ? e.text : "the request head is too large", "");
-	return fits;
+	if (r < 0)
+		refuse_head(c, r, &why, &e);
+	return r == 0;
 }
 
 /* Move what is there of the request body, behind skip bytes, to the buffer towards upstream. */
@@ -150,8 +169,9 @@ static int carry_up(struct net_client *c, size_t skip, struct err *e)
 	const char *from = x->whole ? x->whole + x->whole_sent : c->in + skip;
 	size_t used, len = x->whole ? x->whole_len - x->whole_sent : c->in_len - skip;
 
-	if (net_carry(&x->request, from, len < NET_BUFFER ? len : NET_BUFFER, &used, &x->to_up, e) <
-		0)
+	if (len > NET_BUFFER)
+		len = NET_BUFFER;
+	if (net_carry(&x->request, from, len, &used, &x->to_up, e) < 0)
 		return -e->code;
 	if (x->whole) {
 		x->whole_sent += used;
@@ -191,6 +211,7 @@ static void try_again(struct net_client *c)
 		net_relay_ready(c);
 }
 
+/* Over a kept connection the head of what may be sent twice stays, in case its server gave it up. */
 static void begin(struct net_client *c, bool reused)
 {
 	struct net_exchange *x = c->exchange;

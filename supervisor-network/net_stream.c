@@ -18,7 +18,7 @@ struct net_stream {
 	void *owner;
 };
 
-/* What the errno of a read or write does not tell is told by tls_reason(). */
+/* Written, never read: what the errno of a read or write does not tell is told by tls_reason(). */
 static struct err unread;
 
 /* Most sockets are never full: told of room as well, each would be reported twice as often. */
