@@ -46,7 +46,7 @@ void net_client_refuse_authority(struct net_client *c)
 
 	net_client_report(c, true, stage(c), "l7_policy", "request-authority", message);
 	text_init(&t, answer, sizeof answer);
-	net_refuse_message(403, "request_authority_mismatch", message, &t);
+	net_refuse_message(403, "request_authority_mismatch", message, "", &t);
 	net_client_send_and_linger(c, answer, t.len);
 }
 

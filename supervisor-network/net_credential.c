@@ -1,13 +1,19 @@
+/* net_credential.c - placeholders of a head, or of a whole body, become credentials.
+ *
+ * Runs in the network leaf (openshell-supervisor-network), without privilege; the store comes from the
+ * orchestrator (net_credential_take.c).  What is injected is written into locked memory of a
+ * net_injected, and the head's slices are made to point there: the caller's buffers never hold it.
+ * Whatever can't be done is a refusal that leaves the head as it was, and nothing is sent.
+ */
 #include "net_credential.h"
 #include <errno.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "core_secret.h"
+#include "net_credential_refusal.h"
 #include "net_credentials.h"
 #include "net_leaf.h"
-
-#define BODY_MAX 1024 /* bytes of a refusal's body */
 
 struct net_injected {
 	struct secret *memory;
@@ -29,71 +35,6 @@ static uint64_t wall_ms(void)
 
 	(void) clock_gettime(CLOCK_REALTIME, &t);
 	return (uint64_t) t.tv_sec * 1000 + (uint64_t) t.tv_nsec / 1000000;
-}
-
-/* ---- refusals ---- */
-
-static int refuse_required(struct net_credential_refusal *ret)
-{
-	*ret = (struct net_credential_refusal){ .verdict = CREDENTIAL_REQUIRED,
-		.status = 403,
-		.error = "credential_required",
-		.detail = "This request endpoint takes the sandbox's own credential only",
-		.engine = "credential-binding" };
-	(void) snprintf(ret->reason, sizeof ret->reason, "%s",
-		"a credential with `require: true` belongs to this endpoint: send the placeholder "
-		"from "
-		"the environment, and no key of another kind");
-	return -EACCES;
-}
-
-static int refuse(
-	const struct credential_use *u, const char *reason, struct net_credential_refusal *ret)
-{
-	bool elsewhere = u->verdict == CREDENTIAL_ELSEWHERE;
-
-	*ret = (struct net_credential_refusal){ .verdict = u->verdict,
-		.status = elsewhere ? 403 : 500,
-		.error = elsewhere ? "credential_endpoint_mismatch" : "credential_unavailable",
-		.detail = elsewhere ? "Credential is not authorized for this request endpoint"
-				    : "Credential placeholder could not be resolved",
-		.engine = elsewhere ? "credential-binding" : "credentials" };
-	(void) snprintf(ret->reason, sizeof ret->reason, "%s", reason);
-	return -EACCES;
-}
-
-static int refuse_text(const char *reason, struct net_credential_refusal *ret)
-{
-	static const struct credential_use u = { .verdict = CREDENTIAL_UNAVAILABLE };
-
-	return refuse(&u, reason, ret);
-}
-
-static void member(struct text *t, const char *name, const char *value)
-{
-	text_addf(t, "\"%s\":\"", name);
-	text_add_json(t, value, strlen(value), BODY_MAX);
-	text_add(t, "\"");
-}
-
-void net_credential_answer(const struct net_credential_refusal *r, bool in_tunnel, struct text *t)
-{
-	bool renamed = !in_tunnel && r->status != 403;
-	char body[BODY_MAX];
-	struct text b;
-
-	text_init(&b, body, sizeof body);
-	text_add(&b, "{");
-	member(&b, "error", renamed ? "credential_injection_failed" : r->error);
-	text_add(&b, ",");
-	member(&b, in_tunnel ? "message" : "detail", r->detail);
-	text_add(&b, ",");
-	member(&b, "reason", r->reason);
-	text_add(&b, "}");
-	text_addf(t,
-		"HTTP/1.1 %u %s\r\nContent-Type: application/json\r\nContent-Length: "
-		"%zu\r\nConnection: close\r\n\r\n%s",
-		r->status, r->status == 403 ? "Forbidden" : "Internal Server Error", b.len, body);
 }
 
 /* ---- where ---- */
@@ -128,7 +69,7 @@ static int place(struct net_leaf *n, const struct net_credential_where *at, char
 
 	*ret = (struct credential_use){ .store = store_of(n), .verdict = CREDENTIAL_ELSEWHERE };
 	if (!is_canonical(at->path))
-		return refuse(ret,
+		return net_credential_refuse(ret,
 			"the path is not in its canonical form, so it can't be compared with the "
 			"credential's endpoints; write it without dot segments and double slashes",
 			why);
@@ -136,7 +77,9 @@ static int place(struct net_leaf *n, const struct net_credential_where *at, char
 	credential_redact(at->path.at, at->path.len, &masked);
 	ret->verdict = CREDENTIAL_FINE;
 	ret->at = (struct credential_where){ at->host, at->port, path, masked.len, wall_ms() };
-	return masked.cut ? refuse_text("the path is too long; use a shorter one", why) : 0;
+	return masked.cut
+		? net_credential_refuse_text("the path is too long; use a shorter one", why)
+		: 0;
 }
 
 /* ---- heads ---- */
@@ -326,10 +269,27 @@ static int prepare(struct net_leaf *n, const struct net_credential_where *at,
 	if (*inj)
 		return 0;
 	if (injected_new(n, inj, &e) < 0)
-		return refuse_text(e.text, why);
+		return net_credential_refuse_text(e.text, why);
 	(*inj)->basic = (struct net_slice){ NULL, 0 };
 	text_init(&(*inj)->text, secret_edit((*inj)->memory), NET_INJECTED_BYTES);
 	return place(n, at, (*inj)->path, sizeof(*inj)->path, &(*inj)->use, why);
+}
+
+/* On a refusal h, path and query may point into i already: the caller puts them back. */
+static int inject(struct net_injected *i, struct net_head *h, struct net_slice *path,
+	struct net_slice *query, struct net_credential_refusal *why)
+{
+	if (rewrite(i, h, path, query) < 0)
+		return net_credential_refuse(&i->use, i->use.why, why);
+	if (i->text.cut)
+		return net_credential_refuse_text(
+			"the head with its credentials is too long; send fewer", why);
+	if (i->use.n_used && net_slice_ieq(h->method, "TRACE"))
+		return net_credential_refuse_text(
+			"the answer to TRACE repeats the request, and with it the credential; use "
+			"another method",
+			why);
+	return 0;
 }
 
 int net_credential_apply(struct net_leaf *n, const struct net_credential_where *at,
@@ -338,28 +298,21 @@ int net_credential_apply(struct net_leaf *n, const struct net_credential_where *
 {
 	struct net_slice path_before = *path, query_before = query ? *query : *path;
 	struct net_injected *i = NULL;
-	bool saved, required;
+	bool required = is_required(n, at);
 	int r;
 
 	*ret = NULL;
-	required = is_required(n, at);
 	if (!has_work(h, path, query))
-		return required ? refuse_required(why) : 0;
+		return required ? net_credential_refuse_required(why) : 0;
 	r = prepare(n, at, &i, why);
-	saved = r == 0;
-	if (saved)
-		(void) memcpy(i->before, h->fields, h->n_fields * sizeof *h->fields);
-	if (r == 0 && rewrite(i, h, path, query) < 0)
-		r = refuse(&i->use, i->use.why, why);
-	else if (r == 0 && i->text.cut)
-		r = refuse_text("the head with its credentials is too long; send fewer", why);
-	if (r == 0 && i->use.n_used && net_slice_ieq(h->method, "TRACE"))
-		r = refuse_text(
-			"the answer to TRACE repeats the request, and with it the credential; use "
-			"another method",
-			why);
+	if (r < 0) {
+		net_injected_done(n, i);
+		return r;
+	}
+	(void) memcpy(i->before, h->fields, h->n_fields * sizeof *h->fields);
+	r = inject(i, h, path, query, why);
 	if (r == 0 && required && !is_satisfied(n, h, i))
-		r = refuse_required(why);
+		r = net_credential_refuse_required(why);
 	if (r == 0) {
 		*ret = i;
 		return 0;
@@ -367,8 +320,7 @@ int net_credential_apply(struct net_leaf *n, const struct net_credential_where *
 	*path = path_before;
 	if (query)
 		*query = query_before;
-	if (saved)
-		(void) memcpy(h->fields, i->before, h->n_fields * sizeof *h->fields);
+	(void) memcpy(h->fields, i->before, h->n_fields * sizeof *h->fields);
 	net_injected_done(n, i);
 	return r;
 }
@@ -383,14 +335,18 @@ int net_credential_body(struct net_leaf *n, const struct net_credential_where *a
 
 	if (!slice_has(text)) {
 		text_add_n(out, text.len ? text.at : "", text.len);
-		return out->cut ? refuse_text("the body is too long to be rewritten", why) : 0;
+		return out->cut
+			? net_credential_refuse_text("the body is too long to be rewritten", why)
+			: 0;
 	}
 	if (prepare(n, at, inj, why) < 0)
 		return -EACCES;
 	if (credential_rewrite_body(
 		    &(*inj)->use, type.len ? type.at : "", type.len, text.at, text.len, out) < 0)
-		return refuse(&(*inj)->use, (*inj)->use.why, why);
-	return out->cut ? refuse_text("the body with its credentials is too long", why) : 0;
+		return net_credential_refuse(&(*inj)->use, (*inj)->use.why, why);
+	return out->cut
+		? net_credential_refuse_text("the body with its credentials is too long", why)
+		: 0;
 }
 
 bool net_credential_scans(
@@ -410,36 +366,4 @@ int net_injected_scrub(const struct net_injected *i, struct credential_scrub **r
 {
 	*ret = NULL;
 	return i ? credential_scrub_new(&i->use, i->basic.at, i->basic.len, ret, e) : 0;
-}
-
-/* A body without a type is shown as text by many a program. */
-static bool wants_scrub(const struct net_head *h)
-{
-	const struct net_field *type;
-	size_t n;
-
-	type = net_head_field(h, "content-type", &n);
-	return n != 1 || type->value.len == 0 ||
-		credential_scrub_wants(type->value.at, type->value.len);
-}
-
-int net_credential_scrub_body(const struct net_head *h, bool *ret, struct err *e)
-{
-	const struct net_field *coding;
-	size_t n;
-
-	coding = net_head_field(h, "content-encoding", &n);
-	*ret = false;
-	if (h->status == 206)
-		return err_set(e, EPROTO,
-			"the response is a part although the whole was asked for, so that a secret "
-			"in it can't be found; scrub_responses: false would let it through");
-	if (!wants_scrub(h))
-		return 0;
-	if (n > 1 || (coding && !net_slice_ieq(coding->value, "identity")))
-		return err_set(e, EPROTO,
-			"the response is compressed although that was not asked for, so that a "
-			"secret in it can't be found; scrub_responses: false would let it through");
-	*ret = true;
-	return 0;
 }

@@ -1,4 +1,4 @@
-/* net_credentials.h - the leaf's store, shared by the two files of net_credential. */
+/* net_credentials.h - the leaf's store, shared by net_credential.c and net_credential_take.c. */
 #pragma once
 #include "net_credential.h"
 

@@ -1,3 +1,8 @@
+/* net_refuse.c - refusals as bytes of an answer.
+ *
+ * Runs in the network leaf (openshell-supervisor-network).  Pure.  Everything that a request or a policy
+ * may have put into a text is cut to a bound before it is escaped.
+ */
 #include "net_refuse.h"
 #include <string.h>
 #include "core_json.h"
@@ -74,15 +79,18 @@ void net_refuse_json(
 	send_json(status, &b, t);
 }
 
-void net_refuse_message(unsigned status, const char *error, const char *message, struct text *t)
+void net_refuse_message(
+	unsigned status, const char *error, const char *message, const char *reason, struct text *t)
 {
-	char body[1024];
+	char body[BODY_MAX];
 	struct json j;
 	struct text b;
 
 	open_body(&j, &b, body, sizeof body);
 	member(&j, "error", error, 64);
 	member(&j, "message", message, 512);
+	if (reason[0])
+		member(&j, "reason", reason, 2048);
 	json_close(&j, '}');
 	send_json(status, &b, t);
 }
