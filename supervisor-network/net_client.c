@@ -1,128 +1,18 @@
-/* net_client.c - life of a client: accept, head, deadlines, refusal, end. */
+/* net_client.c - life of a client: its beginning, its heads one after the other, its end.
+ *
+ * Runs in the network leaf (openshell-supervisor-network), without privilege.  The leaf has a list of its
+ * clients; a client owns all that it points to but the leaf.  Whatever happens to a client comes through
+ * go_on(), which knows by the phase whose turn it is, or through its deadline (net_client_deadline.c).
+ */
 #include "net_client.h"
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-#include "core_credential.h"
 #include "net_collect.h"
 #include "net_copy.h"
 #include "net_refuse.h"
 #include "net_relay.h"
-#include "net_report.h"
 
 static void on_client(void *owner);
-static void on_tick(void *owner);
-
-static void start_tick(struct net_leaf *n, uint64_t now, uint64_t at_ms)
-{
-	struct err e = { 0 };
-
-	if (!n->tick && loop_timer_new(n->loop, on_tick, n, &n->tick, &e) < 0)
-		return;
-	n->tick_at_ms = at_ms;
-	(void) loop_timer_start(n->tick, at_ms - now);
-}
-
-static void arm_tick(struct net_leaf *n, uint64_t now, uint64_t at_ms)
-{
-	if (at_ms < now + NET_TICK_MS)
-		at_ms = now + NET_TICK_MS;
-	if (!n->tick_at_ms || n->tick_at_ms > at_ms)
-		start_tick(n, now, at_ms);
-}
-
-void net_client_deadline(struct net_client *c, uint64_t after_ms)
-{
-	uint64_t now = loop_now_ms(c->leaf->loop);
-
-	c->deadline_ms = now + after_ms;
-	arm_tick(c->leaf, now, c->deadline_ms);
-}
-
-static void too_late(struct net_client *c)
-{
-	char detail[512], name[400];
-
-	net_client_name(c, name, sizeof name);
-	switch (c->phase) {
-	case NET_PHASE_HEAD:
-		if (c->in_len == 0) {
-			net_client_free(c);
-			return;
-		}
-		net_client_refuse(
-			c, 408, "request_timeout", "the request head was not complete in time", "");
-		break;
-	case NET_PHASE_IDENTITY:
-		(void) snprintf(detail, sizeof detail, "%s not permitted by policy", name);
-		net_client_refuse(c, 403, "policy_denied", detail,
-			"the calling program could not be identified in time; try again");
-		break;
-	case NET_PHASE_RESOLVE:
-	case NET_PHASE_DIAL:
-		(void) snprintf(detail, sizeof detail, "connection to %s:%u failed", c->to.host,
-			c->to.port);
-		net_client_refuse(c, 502, "upstream_unreachable", detail, "no answer in time");
-		break;
-	case NET_PHASE_SECURE_UPSTREAM:
-		(void) snprintf(detail, sizeof detail,
-			"%s:%u did not finish the TLS handshake in time", c->to.host, c->to.port);
-		net_client_refuse(c, 504, "upstream_timeout", detail, "");
-		break;
-	case NET_PHASE_BODY:
-		net_client_refuse(
-			c, 408, "request_timeout", "the request body was not complete in time", "");
-		break;
-	case NET_PHASE_PEEK:
-		net_client_peek_late(c);
-		break;
-	case NET_PHASE_RELAY:
-		net_relay_late(c);
-		break;
-	case NET_PHASE_SECURE:
-	case NET_PHASE_TUNNEL:
-	case NET_PHASE_COPY:
-	case NET_PHASE_LINGER:
-		net_client_free(c);
-		break;
-	}
-}
-
-/* A tunnel moves its deadline by being used; it is asked only when the deadline is reached. */
-static bool is_late(struct net_client *c, uint64_t now)
-{
-	if (c->tunnel)
-		c->deadline_ms = net_tunnel_active_ms(c->tunnel) + NET_IDLE_MS;
-	return c->deadline_ms <= now;
-}
-
-void net_client_expire(struct net_leaf *n, uint64_t now_ms)
-{
-	for (struct net_client *c = n->clients, *after; c; c = after) {
-		after = c->next;
-		if (is_late(c, now_ms))
-			too_late(c);
-	}
-}
-
-static void on_tick(void *owner)
-{
-	struct net_leaf *n = owner;
-	uint64_t now = loop_now_ms(n->loop), next = 0;
-
-	n->tick_at_ms = 0;
-	net_client_expire(n, now);
-	for (struct net_client *c = n->clients; c; c = c->next)
-		if (!next || c->deadline_ms < next)
-			next = c->deadline_ms;
-	if (next)
-		arm_tick(n, now, next);
-}
 
 static void link_client(struct net_client *c)
 {
@@ -162,8 +52,7 @@ int net_client_new(
 	return 0;
 }
 
-/* An answer that still comes is for nobody: what was refused is not done after all. */
-static void cancel_questions(struct net_client *c)
+void net_client_cancel(struct net_client *c)
 {
 	net_identity_cancel(c->leaf->identity, c->asked);
 	c->asked = 0;
@@ -182,7 +71,7 @@ void net_client_free(struct net_client *c)
 	if (c->next)
 		c->next->prev = c->prev;
 	n->n_clients--;
-	cancel_questions(c);
+	net_client_cancel(c);
 	net_tunnel_free(c->tunnel);
 	net_collect_free(c->collect);
 	net_collect_release(c);
@@ -211,94 +100,6 @@ void net_client_close_stale(struct net_leaf *n, uint64_t generation)
 		else
 			net_client_free(c);
 	}
-}
-
-void net_client_name(const struct net_client *c, char *buf, size_t size)
-{
-	char path[257];
-	struct text t;
-
-	if (c->is_connect) {
-		(void) snprintf(buf, size, "CONNECT %s:%u", c->to.host, c->to.port);
-		return;
-	}
-	text_init(&t, path, sizeof path);
-	if (c->to.path.at)
-		credential_redact_target(c->to.path.at, c->to.path.len, &t);
-	(void) snprintf(buf, size, "%.*s %s:%u%s",
-		(int) (c->head->method.len < 32 ? c->head->method.len : 32),
-		c->head->method.at ? c->head->method.at : "", c->to.host, c->to.port, path);
-}
-
-void net_client_report_as(struct net_client *c, const char *policy, bool denied, const char *stage,
-	const char *group, const char *engine, const char *reason)
-{
-	struct net_report r = { .denied = denied,
-		.audit = strcmp(group, "audit") == 0,
-		.stage = stage,
-		.group = group,
-		.engine = engine,
-		.host = c->to.host,
-		.port = c->to.port,
-		.caller = &c->who.caller,
-		.policy = policy,
-		.reason = reason,
-		.source_port = c->question.peer_port,
-		.generation = c->pinned ? policy_snapshot_generation(c->pinned) : 0 };
-
-	if (!c->is_connect && c->head) {
-		r.method = c->head->method;
-		r.path = c->to.path;
-		r.secure = c->secure;
-	}
-	net_report(c->leaf, &r);
-}
-
-void net_client_report(struct net_client *c, bool denied, const char *stage, const char *group,
-	const char *engine, const char *reason)
-{
-	net_client_report_as(
-		c, c->pinned ? c->decision->policy : "", denied, stage, group, engine, reason);
-}
-
-/* What the client still sends is read and dropped until it closes: a reset would take the answer
- * away from it. */
-static void linger(struct net_client *c)
-{
-	int r = net_stream_drop_input(c->stream);
-
-	if (r < 0)
-		net_client_free(c);
-	else if (r > 0)
-		net_client_again(c);
-}
-
-void net_client_send_and_linger(struct net_client *c, const char *bytes, size_t len)
-{
-	/* A refusal is smaller than any socket buffer; a client that does not take it loses it. */
-	if (len)
-		(void) net_stream_write(c->stream, bytes, len);
-	net_stream_end(c->stream);
-	c->phase = NET_PHASE_LINGER;
-	cancel_questions(c);
-	net_collect_free(TAKE_PTR(c->collect));
-	net_collect_release(c);
-	net_exchange_free(TAKE_PTR(c->exchange));
-	net_client_drop_upstream(c);
-	/* A slow reader gets its time for what TLS still holds. */
-	net_client_deadline(c, net_stream_is_sent(c->stream) ? NET_LINGER_MS : NET_KEEPALIVE_MS);
-	linger(c);
-}
-
-void net_client_refuse(struct net_client *c, unsigned status, const char *error, const char *detail,
-	const char *reason)
-{
-	char answer[NET_REFUSAL_MAX];
-	struct text t;
-
-	text_init(&t, answer, sizeof answer);
-	net_refuse_json(status, error, detail, reason, &t);
-	net_client_send_and_linger(c, answer, t.len);
 }
 
 static void refuse_bare(struct net_client *c, unsigned status)
@@ -385,7 +186,7 @@ static void go_on(struct net_client *c)
 		on_head(c);
 		break;
 	case NET_PHASE_LINGER:
-		linger(c);
+		net_client_linger(c);
 		break;
 	case NET_PHASE_PEEK:
 		net_client_peek(c);

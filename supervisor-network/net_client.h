@@ -84,70 +84,103 @@ struct net_client {
 	struct net_copy *copy;
 };
 
-/* ends: its addresses, as the identity worker will be asked about them. */
+/* ---- net_client.c ---- */
+
+/* A client that was accepted; take_fd is its even when this fails.  ends: its addresses, as the identity
+ * worker will be asked about them. */
 int net_client_new(
 	struct net_leaf *n, int take_fd, const struct identity_question *ends, struct err *e);
+/* At once: what was not sent yet is lost. */
 void net_client_free(struct net_client *c);
 /* Connections that another generation decided end now. */
 void net_client_close_stale(struct net_leaf *n, uint64_t generation);
-
-/* Clients whose deadline is not after now_ms end in the way of their phase.  The tick calls it with
- * the time; a test with a time to come. */
-void net_client_expire(struct net_leaf *n, uint64_t now_ms);
-
-/* For the parts of the client. */
-void net_client_deadline(struct net_client *c, uint64_t after_ms);
+/* Nobody is asked any more: identity, names, the dial.  An answer that still comes is for nobody, so
+ * what was refused is not done after all. */
+void net_client_cancel(struct net_client *c);
 /* The current phase goes on in the next turn of the loop. */
 void net_client_again(struct net_client *c);
-/* Answer and close. */
-void net_client_refuse(struct net_client *c, unsigned status, const char *error, const char *detail,
-	const char *reason);
-void net_client_send_and_linger(struct net_client *c, const char *bytes, size_t len);
-void net_client_report(struct net_client *c, bool denied, const char *stage, const char *group,
-	const char *engine, const char *reason);
-/* The same for a request that rules of `policy` decided; group "audit" is always reported. */
-void net_client_report_as(struct net_client *c, const char *policy, bool denied, const char *stage,
-	const char *group, const char *engine, const char *reason);
-/* The request was sent: once for each request, and once for a raw tunnel. */
-void net_client_report_allowed(struct net_client *c);
-/* Have c->in.  false: no memory. */
-bool net_client_buffer_want(struct net_client *c);
-void net_client_buffer_spare(struct net_client *c); /* nothing in it is needed any more */
-void net_client_buffer_done(struct net_leaf *n);
-/* in holds a whole head: parse and decide it.  May free c. */
-void net_client_take_head(struct net_client *c, size_t head_len);
-/* The same for a head inside a tunnel. */
-void net_client_take_tunnelled(struct net_client *c, size_t head_len);
-/* The host is decided: do the rules allow the request in head, with the path in to?  May free c. */
-void net_client_judge(struct net_client *c);
-/* Its Host is not that of its tunnel, or it has none and asks for a credential.  Frees c in the end. */
-void net_client_refuse_authority(struct net_client *c);
 /* Read what is there into in; false when the connection has ended or failed. */
 bool net_client_fill(struct net_client *c);
 /* A request was answered: wait for the next one.  May free c. */
 void net_client_next(struct net_client *c);
 /* Heads are awaited from now on; some bytes may be there.  May free c. */
 void net_client_await_head(struct net_client *c);
-/* Names the request in a sentence: "CONNECT h:p" or "GET h:p/path". */
+
+/* ---- net_client_deadline.c ---- */
+
+/* Its phase has until then, in place of what was set before. */
+void net_client_deadline(struct net_client *c, uint64_t after_ms);
+/* Clients whose deadline is not after now_ms end in the way of their phase.  The tick calls it with
+ * the time; a test with a time to come. */
+void net_client_expire(struct net_leaf *n, uint64_t now_ms);
+
+/* ---- net_client_answer.c ---- */
+
+/* Answer with JSON (net_refuse.h) and close.  reason "" is left out.  May free c. */
+void net_client_refuse(struct net_client *c, unsigned status, const char *error, const char *detail,
+	const char *reason);
+/* Send these bytes, which may be none, as the last ones, and close.  May free c. */
+void net_client_send_and_linger(struct net_client *c, const char *bytes, size_t len);
+/* What the client still sends is read and dropped until it closes: a reset would take the answer away
+ * from it.  May free c. */
+void net_client_linger(struct net_client *c);
+/* Tell the orchestrator (net_report.h), with the policy that decided the connection. */
+void net_client_report(struct net_client *c, bool denied, const char *stage, const char *group,
+	const char *engine, const char *reason);
+/* The same for a request that rules of `policy` decided; group "audit" is always reported. */
+void net_client_report_as(struct net_client *c, const char *policy, bool denied, const char *stage,
+	const char *group, const char *engine, const char *reason);
+/* Names the request in a sentence: "CONNECT h:p" or "GET h:p/path"; size bytes, cut. */
 void net_client_name(const struct net_client *c, char *buf, size_t size);
-/* The destination is decided: resolve, check, dial. May free c. */
+
+/* ---- net_client_buffer.c ---- */
+
+/* Have c->in.  false: no memory. */
+bool net_client_buffer_want(struct net_client *c);
+void net_client_buffer_spare(struct net_client *c); /* nothing in it is needed any more */
+void net_client_buffer_done(struct net_leaf *n);    /* those that the leaf keeps for the next one */
+
+/* ---- net_client_decide.c ---- */
+
+/* in holds a whole head: parse and decide it.  May free c. */
+void net_client_take_head(struct net_client *c, size_t head_len);
+/* The destination is decided: resolve, check, dial.  May free c. */
 void net_client_go(struct net_client *c);
 /* The connection that is dialled or kept: for this target, and at an address that whoever asks now may
  * reach?  It may have been made for another program. */
 bool net_client_upstream_fits(const struct net_client *c);
 void net_client_drop_upstream(struct net_client *c);
+/* The request was sent: once for each request, and once for a raw tunnel. */
+void net_client_report_allowed(struct net_client *c);
 
-/* net_client_tunnel.c: CONNECT is dialled: answer it and see what comes.  May free c. */
+/* ---- net_client_request.c ---- */
+
+/* in holds a whole head of a request inside a tunnel: parse and judge it.  May free c. */
+void net_client_take_tunnelled(struct net_client *c, size_t head_len);
+/* The host is decided: do the rules allow the request in head, with the path in to?  May free c. */
+void net_client_judge(struct net_client *c);
+/* Its Host is not that of its tunnel, or it has none and asks for a credential.  May free c. */
+void net_client_refuse_authority(struct net_client *c);
+
+/* ---- net_client_tunnel.c ---- */
+
+/* CONNECT is dialled: answer it and see what comes.  May free c. */
 void net_client_open_tunnel(struct net_client *c);
 /* One of the sockets is ready while it waits for the first bytes.  May free c. */
 void net_client_peek(struct net_client *c);
+/* Nothing came that says what the tunnel carries.  May free c. */
 void net_client_peek_late(struct net_client *c);
+/* It carries requests, in the clear or inside TLS that ended here.  May free c. */
 void net_client_begin_http(struct net_client *c);
 
-/* net_client_secure.c.  Each may free c. */
+/* ---- net_client_secure.c; each may free c ---- */
+
+/* in holds the beginning of a ClientHello: TLS with the client ends here. */
 void net_client_begin_tls(struct net_client *c);
+/* Its socket is ready in NET_PHASE_SECURE. */
 void net_client_secure(struct net_client *c);
 /* The upstream connection is there: TLS first, where it belongs, then the request. */
 void net_client_begin_upstream(struct net_client *c);
+/* The server's socket is ready in NET_PHASE_SECURE_UPSTREAM. */
 void net_client_secure_upstream(struct net_client *c);
 void net_client_refuse_upstream_tls(struct net_client *c, const struct err *why);
