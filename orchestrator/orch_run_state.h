@@ -88,7 +88,29 @@ struct orch_run {
 };
 
 /* orch_run_start.c */
+
+/* Everything up to the first step of the boundary; both leaves run then, and their answers go on.  What
+ * was made before a failure is in r, for orch_run.c to release. */
 int orch_run_prepare(struct orch_run *r, struct err *e);
+/* The program of this name, beside us or installed; malloc'd. */
+int orch_run_find(struct orch_run *r, const char *name, char **ret, struct err *e);
+
+/* orch_run_plan.c */
+
+/* r->plan and the messages that it points to, from the options and the environment. */
+int orch_run_plan(struct orch_run *r, const struct orch_invoker *invoker, struct err *e);
+/* The authority of this sandbox.  Without it, endpoints that need inspection are refused; the rest
+ * works, so that only a bad option is an error. */
+int orch_run_make_tls(struct orch_run *r, struct err *e);
+/* Where the workload finds the certificates; once the proxy's address is known. */
+int orch_run_plan_tls(struct orch_run *r, struct err *e);
+
+/* orch_run_leaves.c */
+
+/* It builds the namespace while we make the authority; before orch_process_go(), no more. */
+int orch_run_start_process(struct orch_run *r, struct err *e);
+/* It waits for what it is lent; the process leaf is told to go on. */
+int orch_run_start_network(struct orch_run *r, struct err *e);
 
 /* orch_run_credentials.c */
 int orch_run_credentials(struct orch_run *r, const struct orch_invoker *invoker, struct err *e);
@@ -96,9 +118,6 @@ int orch_run_lend_credentials(void *owner, int *ret_fd, struct err *e);
 /* Ends the run when the workload could read a file with credentials. */
 void orch_run_check_credentials(struct orch_run *r, uint32_t uid, uint32_t gid);
 void orch_run_watch_credentials(struct orch_run *r);
-
-/* The program of this name, beside us or installed; malloc'd. */
-int orch_run_find(struct orch_run *r, const char *name, char **ret, struct err *e);
 
 /* orch_run_session.c */
 int orch_run_streams(struct orch_run *r, struct err *e);
