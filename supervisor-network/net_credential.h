@@ -22,6 +22,7 @@ struct net_injected; /* the rewritten parts of one head */
  * revokes everything, and is an error that ends the channel. */
 int net_credential_take(struct net_leaf *n, int fd, struct err *e);
 
+/* The leaf has none from then on; all are wiped. */
 void net_credential_free(struct net_leaf *n);
 
 struct net_credential_where {

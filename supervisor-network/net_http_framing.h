@@ -19,8 +19,10 @@ struct net_body {
 	uint64_t length; /* NET_BODY_LENGTH */
 };
 
+/* -EBADMSG with a sentence: the head leaves open where its body ends, or frames it in a way that
+ * requests can't be. */
 int net_body_of_request(const struct net_head *h, struct net_body *ret, struct err *e);
-/* to_head: the request was a HEAD. */
+/* The same for a response; to_head: the request was a HEAD. */
 int net_body_of_response(
 	const struct net_head *h, bool to_head, struct net_body *ret, struct err *e);
 

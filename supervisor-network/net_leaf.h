@@ -53,8 +53,11 @@ struct net_leaf {
 	bool ready_sent;
 };
 
+/* Without a channel; l is borrowed and outlives it. */
 int net_leaf_new(struct loop *l, struct net_leaf **ret, struct err *e);
+/* Greet the orchestrator at the other end of take_fd, and serve it. */
 int net_leaf_open(struct net_leaf *n, int take_fd, struct err *e);
+/* With all its parts and clients. */
 void net_leaf_free(struct net_leaf *n);
 /* The gate opens when entrypoint, policy and its aliases are there. */
 void net_leaf_try_open_gate(struct net_leaf *n);

@@ -18,5 +18,8 @@ struct net_report {
 	uint64_t generation;
 };
 
+/* Texts are copied and cut; placeholders in a path are masked.  It can't fail: what is beyond the bounds
+ * is dropped, and its number told by the next event that is not. */
 void net_report(struct net_leaf *n, const struct net_report *r);
+/* Something of the leaf itself that an operator should know. */
 void net_report_notice(struct net_leaf *n, const char *stage, const char *text);

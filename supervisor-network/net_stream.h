@@ -2,9 +2,9 @@
  *
  * Owns its descriptor.  Edge-triggered: fn is called when the socket became
  * readable, or writable after a write that it could not take whole, and its owner
- * reads and writes until -EAGAIN.  fn may
- * free the stream.  A stream begins plain and can become one end of TLS; what
- * net_stream_write() took then may still wait here for the socket.
+ * reads and writes until -EAGAIN.  fn may free the stream.  A stream begins plain
+ * and can become one end of TLS; what net_stream_write() took then may still wait
+ * here for the socket.
  */
 #pragma once
 #include <stdbool.h>
@@ -14,8 +14,10 @@
 
 struct net_stream;
 
+/* take_fd: connected and non-blocking. */
 int net_stream_new(struct loop *l, int take_fd, loop_fn fn, void *owner, struct net_stream **ret,
 	struct err *e);
+/* Closes at once: what TLS still holds is lost.  See net_stream_is_sent(). */
 void net_stream_free(struct net_stream *s);
 
 /* TLS from now on, towards a client of the workload: host is that of its CONNECT, early what was

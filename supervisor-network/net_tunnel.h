@@ -19,8 +19,10 @@ struct net_tunnel_ends {
 	void *owner;
 };
 
+/* Watches both ends from now on.  Data moves from the loop, never from here. */
 int net_tunnel_new(struct net_leaf *n, const struct net_tunnel_ends *ends, struct net_tunnel **ret,
 	struct err *e);
+/* May be called from fn. */
 void net_tunnel_free(struct net_tunnel *t);
 uint64_t net_tunnel_active_ms(const struct net_tunnel *t); /* when the last byte passed */
 /* Close the pipes that are kept for the next tunnel. */

@@ -63,8 +63,10 @@ struct channel_user {
 	void *owner; /* of handlers and on_end */
 };
 
+/* Packets are read and handled from the loop.  user is copied; what it points to is borrowed. */
 int channel_open(struct loop *l, int take_fd, const struct channel_user *user, struct channel **ret,
 	struct err *e);
+/* What is still queued is lost.  From a handler or on_end, too: it goes when that has returned. */
 void channel_free(struct channel *c);
 
 /* m may be NULL (empty payload).  The _fds form passes duplicates: the caller keeps its own. */

@@ -24,6 +24,8 @@ struct policy_alias {
 	const char *path, *target;
 };
 
+/* A snapshot of d, of which it has its own copy: d may go.  aliases: for this compilation only.  One
+ * reference is the caller's. */
 int policy_compile(const struct policy_doc *d, uint64_t generation,
 	const struct policy_alias *aliases, size_t n_aliases, struct policy_snapshot **ret,
 	struct err *e);
@@ -75,6 +77,7 @@ struct policy_decision {
 	bool exact_declared; /* exact host, user-declared endpoint and binary (2.16 mode 4) */
 };
 
+/* May this caller connect there?  Always answers, with a denial and its reason where nothing matches. */
 void policy_decide_connect(const struct policy_snapshot *s, const struct policy_connect *q,
 	struct policy_decision *ret);
 
