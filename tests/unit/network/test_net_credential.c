@@ -4,6 +4,7 @@
 #include "ipc_network.pb-c.h"
 #include "net_credential.h"
 #include "net_leaf.h"
+#include "net_refuse.h"
 #include "test.h"
 
 #define HANDLE "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -296,6 +297,24 @@ TEST(answers_have_the_two_forms)
 	net_credential_answer(&r, false, &t);
 	ASSERT(strstr(buf, "HTTP/1.1 500 Internal Server Error\r\n"));
 	ASSERT(strstr(buf, "\"error\":\"credential_injection_failed\",\"detail\":\""));
+}
+
+TEST(a_reason_full_of_escapes_reaches_the_client_whole)
+{
+	struct net_credential_refusal r = { .verdict = CREDENTIAL_UNAVAILABLE,
+		.status = 500,
+		.error = "credential_unavailable",
+		.detail = "Credential placeholder could not be resolved" };
+	char buf[NET_REFUSAL_MAX];
+	struct text t;
+
+	(void) memset(r.reason, '\1', sizeof r.reason - 1);
+	for (int in_tunnel = 0; in_tunnel < 2; in_tunnel++) {
+		text_init(&t, buf, sizeof buf);
+		net_credential_answer(&r, in_tunnel, &t);
+		ASSERT(!t.cut);
+		ASSERT(memcmp(buf + t.len - 8, "\\u0001\"}", 8) == 0);
+	}
 }
 
 TEST(body_is_rewritten_and_its_secret_scrubbed_from_the_answer)
