@@ -193,14 +193,18 @@ class Refused(LabTest):
 
     def test_key_of_the_workload_where_ours_is_required(self):
         required = [entry(value=SECRET, require=True)]
-        for header in ('-H "Authorization: Bearer own-key"', '', '-H "X: $TOKEN" -H "X-Api-Key: own-key"'):
-            with self.subTest(header=header):
-                self.refused(f'curl -sS -i {header} http://origin.test/v1/x', ('"error":"credential_required"',),
+        both = '-H "X: $TOKEN"'
+        for header, query in (('-H "Authorization: Bearer own-key"', ''), ('', ''), (f'{both} -H "X-Api-Key: own-key"', ''),
+                              (f'{both} -H "X_API_Key: own-key"', ''), (f'{both} -H "XApiKey: own-key"', ''), (f'{both} -H "DD-API-KEY: own-key"', ''),
+                              (both, '?key=own-key'), (both, '?a=b&access_token=own-key'), (both, '?API%2dkey=own-key'), (both, '?a=b;key=own-key')):
+            with self.subTest(header=header, query=query):
+                self.refused(f'curl -sS -i {header} "http://origin.test/v1/x{query}"', ('"error":"credential_required"',),
                              entries=required, status=403)
         with Origin() as origin:
             got = run(required, sh('curl -sS -H "Authorization: Bearer $TOKEN" http://origin.test/v1/x; '
-                                   'curl -sS -H "Authorization: own" http://origin.test/other'))
-        self.assertEqual([r[2]['Authorization'] for r in origin.requests], [f'Bearer {SECRET}', 'own'], got)
+                                   'curl -sS -H "Authorization: own" http://origin.test/other; '
+                                   'curl -sS "http://origin.test/v1/x?key=$TOKEN&page=2"'))
+        self.assertEqual([r[2].get('Authorization') for r in origin.requests], [f'Bearer {SECRET}', 'own', None], got)
 
     def test_policy_comes_first(self):
         with Origin() as origin:
