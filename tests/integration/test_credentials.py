@@ -312,6 +312,29 @@ for line in sys.stdin:
             self.ask(box, '200')
             self.assertEqual(origin.requests[-1][2]['X-Key'], ROTATED)
 
+    def test_hanging_command_ends_with_the_orchestrator(self):
+        """Killed, it can end nothing itself: neither at the start, nor when the command is read again."""
+        for again in (False, True):
+            with self.subTest(again=again):
+                source = pathlib.Path(lab.tempfile.mkdtemp(prefix='lab-', dir='/run'))
+                self.addCleanup(lab.shutil.rmtree, source)
+                program, gate, pids = source / 'get', source / 'gate', source / 'pids'
+                # A command, and what it started.
+                program.write_text(f'#!/bin/sh\nif [ -e {gate} ]; then sleep 1000 & echo $$ $! end >{pids}; wait; fi\necho {SECRET}\n')
+                program.chmod(0o755)
+                if not again:
+                    gate.write_text('')
+                with self.loop([entry(from_command=[str(program)])]) as box:
+                    if again:
+                        box.wait_err('enforcing')
+                        gate.write_text('')
+                        os.kill(box.process.pid, signal.SIGHUP)
+                    wait_for(lambda: pids.exists() and 'end' in pids.read_text())
+                    box.process.kill()
+                    box.process.wait(20)
+                    for pid in pids.read_text().split()[:2]:
+                        wait_for(lambda: not lab.alive(int(pid)), 5)
+
     def test_new_leaf_gets_the_credentials_again(self):
         with Origin() as origin, self.loop([entry(value=SECRET)]) as box:
             self.ask(box, '200')
