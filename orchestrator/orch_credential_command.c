@@ -1,10 +1,12 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -20,20 +22,54 @@ static uint64_t now_ms(void)
 	return (uint64_t) t.tv_sec * 1000 + (uint64_t) t.tv_nsec / 1000000;
 }
 
+/* In the child: only raw calls.  failure: what could not be done goes there; it ends with exec. */
+static void become(char *const *argv, int out, int failure, pid_t reader)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int code;
+
+	/* The reader may be killed, and then nobody else knows of the command. */
+	(void) prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (getppid() != reader)
+		_exit(127);
+	(void) signal(SIGTERM, SIG_DFL);
+	if (null >= 0 && dup2(null, 0) == 0 && dup2(out, 1) == 1 && dup2(null, 2) == 2 &&
+		close_range(3, UINT_MAX, CLOSE_RANGE_CLOEXEC) == 0)
+		(void) execve(argv[0], argv, environ);
+	code = errno;
+	(void) !write(failure, &code, sizeof code);
+	_exit(127);
+}
+
+/* How far it came: 0 once it has become the command. */
+static int learn(int failure)
+{
+	int code = 0;
+	ssize_t n;
+
+	do
+		n = read(failure, &code, sizeof code);
+	while (n < 0 && errno == EINTR);
+	return n == sizeof code ? -code : 0;
+}
+
 static int start(char *const *argv, int out, pid_t *ret)
 {
-	posix_spawn_file_actions_t a;
-	int r;
+	pid_t reader = getpid(), pid;
+	int failure[2], r;
 
-	if (posix_spawn_file_actions_init(&a) != 0)
-		return -ENOMEM;
-	if ((r = posix_spawn_file_actions_addopen(&a, 0, "/dev/null", O_RDONLY, 0)) == 0 &&
-		(r = posix_spawn_file_actions_adddup2(&a, out, 1)) == 0 &&
-		(r = posix_spawn_file_actions_addopen(&a, 2, "/dev/null", O_WRONLY, 0)) == 0 &&
-		(r = posix_spawn_file_actions_addclosefrom_np(&a, 3)) == 0)
-		r = posix_spawn(ret, argv[0], &a, NULL, argv, environ);
-	(void) posix_spawn_file_actions_destroy(&a);
-	return -r;
+	if (pipe2(failure, O_CLOEXEC) < 0)
+		return -errno;
+	pid = fork();
+	if (pid == 0)
+		become(argv, out, failure[1], reader);
+	r = pid < 0 ? -errno : 0;
+	(void) close(failure[1]);
+	if (r == 0 && (r = learn(failure[0])) < 0)
+		(void) waitpid(pid, NULL, 0);
+	(void) close(failure[0]);
+	*ret = pid;
+	return r;
 }
 
 /* 0 when fd is ready before the time is over. */

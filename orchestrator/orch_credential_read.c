@@ -300,7 +300,14 @@ static int work(const struct orch_credential_source *s, int to, struct err *e)
 	return refuse(problems ? problems : why.text, to, e);
 }
 
-static void child(const struct orch_credential_source *s, int to)
+/* The orchestrator is gone, killed perhaps: so goes everything that a command started. */
+static void end_group(int signo)
+{
+	(void) signo;
+	(void) kill(0, SIGKILL);
+}
+
+static void child(const struct orch_credential_source *s, int to, pid_t orchestrator)
 {
 	struct err e = { 0 };
 	sigset_t none;
@@ -310,7 +317,10 @@ static void child(const struct orch_credential_source *s, int to)
 	(void) sigemptyset(&none);
 	(void) sigprocmask(SIG_SETMASK, &none, NULL);
 	(void) setpgid(0, 0);
-	(void) prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	(void) signal(SIGTERM, end_group);
+	(void) prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+	if (getppid() != orchestrator)
+		_exit(1);
 	if (fd_close_all_but(to, &e) < 0 || work(s, to, &e) < 0)
 		_exit(1);
 	_exit(0);
@@ -319,14 +329,14 @@ static void child(const struct orch_credential_source *s, int to)
 int orch_credential_read(
 	const struct orch_credential_source *s, pid_t *ret_pid, int *ret_fd, struct err *e)
 {
+	pid_t orchestrator = getpid(), pid;
 	int ends[2];
-	pid_t pid;
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_set(e, errno, "read %s: %s", s->file, strerror(errno));
 	pid = fork();
 	if (pid == 0)
-		child(s, ends[1]);
+		child(s, ends[1], orchestrator);
 	(void) close(ends[1]);
 	if (pid < 0) {
 		(void) close(ends[0]);

@@ -127,6 +127,15 @@ static void say_problems(
 		p->say(p->owner, text);
 }
 
+static void say_left_out(const struct orch_policy *p, const struct policy_doc *d)
+{
+	char text[ERR_TEXT_MAX];
+
+	orch_policy_left_out(d, text);
+	if (*text)
+		p->say(p->owner, text);
+}
+
 static bool is_same(const struct version *a, const struct version *b)
 {
 	return a->bytes && a->len == b->len && memcmp(a->bytes, b->bytes, b->len) == 0;
@@ -152,6 +161,8 @@ static int version_make(const struct orch_policy *p, const char *name, const cha
 		r = orch_policy_unbuilt(v.doc, e);
 	if (r == 0)
 		r = fd_sealed_new("policy", v.bytes, v.len, &v.fd, e);
+	if (r == 0 && !is_same(&p->now, &v))
+		say_left_out(p, v.doc);
 	if (r < 0)
 		version_done(&v);
 	else

@@ -48,3 +48,19 @@ int orch_policy_unbuilt(const struct policy_doc *d, struct err *e)
 			d, m->network_middlewares[i]->key, m->network_middlewares[i]->value, e);
 	return r;
 }
+
+void orch_policy_left_out(const struct policy_doc *d, char ret[ERR_TEXT_MAX])
+{
+	const SANDBOX(SandboxPolicy) *m = policy_message(d);
+	struct text t;
+
+	text_init(&t, ret, ERR_TEXT_MAX);
+	if (m->n_network_middlewares == 0)
+		return;
+	text_addf(&t, "%s: network_middlewares.%s", policy_name(d), m->network_middlewares[0]->key);
+	if (m->n_network_middlewares > 1)
+		text_addf(&t, " and %zu more", m->n_network_middlewares - 1);
+	text_addf(&t,
+		": middlewares are not built yet; traffic flows without, as `on_error: fail_open` "
+		"allows");
+}

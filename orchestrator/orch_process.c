@@ -290,6 +290,20 @@ static int on_PROC_ATTACH_MAIN(void *owner, const struct channel_msg *m, int *fd
 	return 0;
 }
 
+static int on_PROC_SSH_PEER(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+{
+	Openshell__Ipc__ProcSshVerdict v = OPENSHELL__IPC__PROC_SSH_VERDICT__INIT;
+	struct orch_process *p = owner;
+	struct err why = { 0 };
+
+	(void) m;
+	if (p->over)
+		return 0;
+	if (p->calls->ssh_peer(p->owner, fds[0], &why) < 0)
+		v.refused = why.text;
+	return channel_send(p->down, PROC_SSH_VERDICT, 0, &v.base, e);
+}
+
 #define X(n, num, lo, hi, fds, st) { #n, (num), (lo), (hi), (fds), (st), on_##n },
 static const struct channel_rule process_rules[] = { PROC_ANSWERS(X){ 0 } };
 #undef X

@@ -30,6 +30,8 @@ struct orch_process_calls {
 	void (*running)(void *owner);
 	/* An SSH client wants the main session; fd is borrowed. */
 	void (*attach_main)(void *owner, int *fd);
+	/* May whoever is at the other end of the SSH connection fd (borrowed) come in?  0, or why not. */
+	int (*ssh_peer)(void *owner, int fd, struct err *why);
 	void (*exited)(void *owner, bool signalled, uint32_t code);
 	void (*event)(void *owner, const Openshell__Event__Event *ev);
 	void (*stopped)(void *owner); /* everything of the workload is gone */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include "core_channel.h"
 #include "core_failure.h"
+#include "core_peer.h"
 #include "orch_run_state.h"
 
 /* ---- the process leaf's answers ---- */
@@ -125,6 +126,13 @@ static void on_attach_main(void *owner, int *fd)
 	orch_run_attach_main(owner, fd);
 }
 
+static int on_ssh_peer(void *owner, int fd, struct err *why)
+{
+	const struct orch_run *r = owner;
+
+	return peer_check(fd, r->netns, why);
+}
+
 static void on_started(void *owner, pid_t pid, int *master)
 {
 	struct orch_run *r = owner;
@@ -215,6 +223,7 @@ static const struct orch_process_calls process_calls = { .attached = on_attached
 	.started = on_started,
 	.running = on_running,
 	.attach_main = on_attach_main,
+	.ssh_peer = on_ssh_peer,
 	.exited = on_exited,
 	.event = on_event,
 	.stopped = on_stopped,

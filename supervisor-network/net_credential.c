@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 #include "core_secret.h"
+#include "net_credential_keys.h"
 #include "net_credential_refusal.h"
 #include "net_credentials.h"
 #include "net_leaf.h"
@@ -218,28 +219,20 @@ static int rewrite(
 	return 0;
 }
 
-/* Fields that carry keys; one of these that nothing was put into is a key of the workload's own. */
-static bool is_key_field(struct net_slice name)
-{
-	static const char *const names[] = { "authorization", "x-api-key", "api-key", "apikey",
-		"x-goog-api-key", "x-auth-token", "x-auth-key", "private-token", "x-access-token" };
-
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (net_slice_ieq(name, names[i]))
-			return true;
-	return false;
-}
-
-/* Where a credential is required, one must be there, and nothing that could take its place. */
-static bool is_satisfied(
-	const struct net_leaf *n, const struct net_head *h, const struct net_injected *i)
+/* Where a credential is required, one must be there, and nothing that could take its place.  query: as
+ * the workload sent it. */
+static bool is_satisfied(const struct net_leaf *n, const struct net_head *h,
+	const struct net_injected *i, struct net_slice query)
 {
 	bool there = false;
+
+	if (net_key_in_query(query))
+		return false;
 
 	for (size_t k = 0; i && k < i->use.n_used; k++)
 		there |= credential_value_is_required(store_of(n), i->use.used[k]);
 	for (size_t k = 0; k < h->n_fields; k++)
-		if (is_key_field(h->fields[k].name) && !is_injected(i, h->fields[k].value))
+		if (net_key_is_field(h->fields[k].name) && !is_injected(i, h->fields[k].value))
 			return false;
 	return there;
 }
@@ -296,7 +289,8 @@ int net_credential_apply(struct net_leaf *n, const struct net_credential_where *
 	struct net_head *h, struct net_slice *path, struct net_slice *query,
 	struct net_injected **ret, struct net_credential_refusal *why)
 {
-	struct net_slice path_before = *path, query_before = query ? *query : *path;
+	struct net_slice path_before = *path;
+	struct net_slice query_before = query ? *query : (struct net_slice){ NULL, 0 };
 	struct net_injected *i = NULL;
 	bool required = is_required(n, at);
 	int r;
@@ -311,7 +305,7 @@ int net_credential_apply(struct net_leaf *n, const struct net_credential_where *
 	}
 	(void) memcpy(i->before, h->fields, h->n_fields * sizeof *h->fields);
 	r = inject(i, h, path, query, why);
-	if (r == 0 && required && !is_satisfied(n, h, i))
+	if (r == 0 && required && !is_satisfied(n, h, i, query_before))
 		r = net_credential_refuse_required(why);
 	if (r == 0) {
 		*ret = i;

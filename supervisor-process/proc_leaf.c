@@ -290,6 +290,11 @@ static int on_PROC_SSH_CONNECTION(void *owner, const struct channel_msg *m, int 
 	return 0;
 }
 
+static int on_PROC_SSH_VERDICT(void *owner, const struct channel_msg *m, int *fds, struct err *e)
+{
+	return proc_leaf_ssh(owner, m, fds, e);
+}
+
 #define X(n, num, lo, hi, fds, st) { #n, (num), (lo), (hi), (fds), (st), on_##n },
 static const struct channel_rule proc_rules[] = { PROC_REQUESTS(X){ 0 } };
 #undef X

@@ -14,6 +14,13 @@ static int attach_main(void *owner, int fd, struct err *e)
 	return channel_send_fds(p->up, PROC_ATTACH_MAIN, 0, NULL, &fd, 1, e);
 }
 
+static int ask_about(void *owner, int peer, struct err *e)
+{
+	struct proc_leaf *p = owner;
+
+	return channel_send_fds(p->up, PROC_SSH_PEER, 0, NULL, &peer, 1, e);
+}
+
 static void report(void *owner, const char *what)
 {
 	struct proc_leaf *p = owner;
@@ -30,12 +37,24 @@ int proc_leaf_open_shells(struct proc_leaf *p, struct err *e)
 		.attach_main = attach_main,
 		.report = report,
 		.owner = p };
-	struct proc_ssh_config s = { .netns_fd = p->netns.fd, .report = report, .owner = p };
+	struct proc_ssh_config s = { .ask = ask_about, .report = report, .owner = p };
 
 	if (proc_shells_new(p->loop, &c, &p->shells, e) < 0)
 		return -e->code;
 	s.shells = p->shells;
 	return proc_ssh_new(p->loop, &s, &p->ssh, e);
+}
+
+static int take_verdict(struct proc_leaf *p, const struct channel_msg *m, struct err *e)
+{
+	ProtobufCMessage *base;
+	int r;
+
+	if (channel_unpack(m, &openshell__ipc__proc_ssh_verdict__descriptor, &base, e) < 0)
+		return -e->code;
+	r = proc_ssh_verdict(p->ssh, ((Openshell__Ipc__ProcSshVerdict *) base)->refused, e);
+	protobuf_c_message_free_unpacked(base, NULL);
+	return r;
 }
 
 int proc_leaf_ssh(struct proc_leaf *p, const struct channel_msg *m, int *fd, struct err *e)
@@ -44,6 +63,8 @@ int proc_leaf_ssh(struct proc_leaf *p, const struct channel_msg *m, int *fd, str
 	case PROC_SSH_PROGRAM:
 		proc_ssh_set_program(p->ssh, TAKE_FD(fd[0]));
 		return 0;
+	case PROC_SSH_VERDICT:
+		return take_verdict(p, m, e);
 	case PROC_SSH_LISTEN:
 		return proc_ssh_listen(p->ssh, TAKE_FD(fd[0]), e);
 	default:

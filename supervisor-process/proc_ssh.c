@@ -13,7 +13,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "core_channel.h"
-#include "core_peer.h"
 #include "proc_limits.h"
 #include "proc_ssh_fds.h"
 
@@ -25,6 +24,7 @@ struct proc_ssh {
 	struct loop *loop;
 	struct proc_ssh_config config;
 	int program, listener;
+	int peer; /* accepted and asked about; -1: nobody */
 	struct loop_io *io;
 	struct loop_timer *pause;
 	enum key_state key_state;
@@ -194,7 +194,7 @@ static void pause_accepting(struct proc_ssh *s)
 
 /* An abstract socket is open to every user of the machine: he may knock, but not fill the channel on
  * which more important things are told. */
-static void report_refused(struct proc_ssh *s, const struct err *why)
+static void report_refused(struct proc_ssh *s, const char *why)
 {
 	uint64_t now = loop_now_ms(s->loop);
 	char text[ERR_TEXT_MAX + 64];
@@ -202,7 +202,7 @@ static void report_refused(struct proc_ssh *s, const struct err *why)
 	s->refused++;
 	if (s->refused_ms && now - s->refused_ms < PROC_SSH_REFUSED_MS)
 		return;
-	(void) snprintf(text, sizeof text, "%s (%u refused)", why->text, s->refused);
+	(void) snprintf(text, sizeof text, "%s (%u refused)", why, s->refused);
 	s->refused_ms = now;
 	s->refused = 0;
 	s->config.report(s->config.owner, text);
@@ -215,7 +215,8 @@ static void on_connect(void *owner, int fd, unsigned ready)
 	int peer;
 
 	(void) ready;
-	if (!find_place(s)) { /* they wait in the backlog until one ends */
+	/* They wait in the backlog until one ends, or is judged. */
+	if (s->peer >= 0 || !find_place(s)) {
 		(void) loop_io_watch(s->io, 0);
 		return;
 	}
@@ -226,13 +227,30 @@ static void on_connect(void *owner, int fd, unsigned ready)
 			pause_accepting(s);
 		return;
 	}
-	if (peer_check(peer, s->config.netns_fd, &e) < 0) {
+	if (s->config.ask(s->config.owner, peer, &e) < 0) {
 		(void) close(peer);
-		report_refused(s, &e);
+		s->config.report(s->config.owner, e.text);
 		return;
 	}
-	if (proc_ssh_serve(s, peer, &e) < 0)
-		s->config.report(s->config.owner, e.text);
+	s->peer = peer;
+	(void) loop_io_watch(s->io, 0);
+}
+
+int proc_ssh_verdict(struct proc_ssh *s, const char *refused, struct err *e)
+{
+	struct err why = { 0 };
+
+	if (s->peer < 0)
+		return err_set(e, EPROTO, "a verdict on an SSH peer that nobody asked about");
+	if (*refused)
+		report_refused(s, refused);
+	else if (s->open && proc_ssh_serve(s, TAKE_FD(s->peer), &why) < 0)
+		s->config.report(s->config.owner, why.text);
+	core_closep(&s->peer);
+	s->peer = -1;
+	if (s->open)
+		(void) loop_io_watch(s->io, LOOP_READ);
+	return 0;
 }
 
 static void on_pause_over(void *owner)
@@ -252,7 +270,7 @@ int proc_ssh_new(
 		return err_set(e, ENOMEM, "SSH: out of memory");
 	s->loop = l;
 	s->config = *c;
-	s->program = s->listener = s->key = -1;
+	s->program = s->listener = s->key = s->peer = -1;
 	if (loop_timer_new(l, on_pause_over, s, &s->pause, e) < 0)
 		return -e->code;
 	*ret = TAKE_PTR(s);
@@ -301,6 +319,7 @@ void proc_ssh_free(struct proc_ssh *s)
 	for (size_t i = 0; i < s->n_waiting; i++)
 		(void) close(s->waiting[i]);
 	core_closep(&s->program);
+	core_closep(&s->peer);
 	core_closep(&s->listener);
 	core_closep(&s->key);
 	free(s);

@@ -3,7 +3,9 @@
  * Each connection gets a fresh openshell-supervisor-ssh, which gives up all
  * privileges before it reads the first byte, and a shell channel (proc_shell.h)
  * as its only way to do anything.  The leaf itself never reads from a
- * connection.  The host key is made once, by the same program, and kept in a
+ * connection.  Who connects is judged by the orchestrator: without root, the
+ * leaf is in a user namespace, from where it can't look at processes outside.
+ * The host key is made once, by the same program, and kept in a
  * sealed memory file.
  */
 #pragma once
@@ -18,7 +20,9 @@ struct proc_ssh;
 
 struct proc_ssh_config { /* borrowed for as long as it lives */
 	struct proc_shells *shells;
-	int netns_fd; /* whoever connects from inside is refused */
+	/* Who is at the other end of peer (borrowed) and may he come in?  Answered by
+	 * proc_ssh_verdict(), before anybody else is asked about. */
+	int (*ask)(void *owner, int peer, struct err *e);
 	void (*report)(void *owner, const char *what);
 	void *owner;
 };
@@ -32,6 +36,8 @@ int proc_ssh_listen(struct proc_ssh *s, int take_fd, struct err *e);
 /* The main process runs. */
 void proc_ssh_open(struct proc_ssh *s);
 void proc_ssh_close(struct proc_ssh *s);
+/* The answer to ask(): "" lets him in, anything else says why not; -EPROTO: nobody was asked about. */
+int proc_ssh_verdict(struct proc_ssh *s, const char *refused, struct err *e);
 /* A connection that somebody else accepted and checked. */
 int proc_ssh_serve(struct proc_ssh *s, int take_fd, struct err *e);
 /* true: pid was one of ours. */

@@ -155,6 +155,47 @@ static void explain_certificate(struct tls_stream *t)
 			t->host);
 }
 
+/* mbedTLS gives up at the certificate that it can't take in; which extension that was for is only to
+ * be seen in the message itself.  A peer that fakes it chooses between two sentences about itself. */
+static bool has_critical_constraints(const struct tls_stream *t)
+{
+	static const uint8_t critical[] = { 0x06, 0x03, 0x55, 0x1d, 0x1e, 0x01, 0x01, 0xff };
+	size_t len = t->ssl.MBEDTLS_PRIVATE(in_hslen);
+
+	if (len > MBEDTLS_SSL_IN_CONTENT_LEN)
+		len = MBEDTLS_SSL_IN_CONTENT_LEN;
+	return t->ssl.MBEDTLS_PRIVATE(in_msg) &&
+		memmem(t->ssl.MBEDTLS_PRIVATE(in_msg), len, critical, sizeof critical);
+}
+
+static bool is_about_reading_certificates(int r)
+{
+	int high = -r & 0xff80;
+
+	return high >= -MBEDTLS_ERR_X509_FEATURE_UNAVAILABLE &&
+		high <= -MBEDTLS_ERR_X509_CERT_UNKNOWN_FORMAT;
+}
+
+static void explain_unreadable(struct tls_stream *t, int r)
+{
+	char text[160];
+
+	if (has_critical_constraints(t)) {
+		SAY(t, TLS_REASON_CERT_USAGE, EACCES,
+			"an authority above the certificate of %s has name constraints that are "
+			"critical, which the proxy can't take in; exempt the host with `tls: "
+			"skip`, "
+			"or have the authority issued with ones that are not critical",
+			t->host);
+		return;
+	}
+	mbedtls_strerror(r, text, sizeof text);
+	SAY(t, TLS_REASON_CERT_USAGE, EACCES,
+		"a certificate that %s showed is malformed or asks for what the proxy does not "
+		"know: %s",
+		t->host, text);
+}
+
 static void explain_socket(struct tls_stream *t)
 {
 	int code = t->socket_error ? t->socket_error : EIO;
@@ -230,6 +271,9 @@ void tls_explain(struct tls_stream *t, int r)
 		SAY(t, TLS_REASON_SYSTEM, ENOMEM, "TLS: out of memory");
 		break;
 	default:
-		explain_rest(t, r);
+		if (t->client && is_about_reading_certificates(r))
+			explain_unreadable(t, r);
+		else
+			explain_rest(t, r);
 	}
 }

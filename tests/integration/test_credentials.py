@@ -193,14 +193,18 @@ class Refused(LabTest):
 
     def test_key_of_the_workload_where_ours_is_required(self):
         required = [entry(value=SECRET, require=True)]
-        for header in ('-H "Authorization: Bearer own-key"', '', '-H "X: $TOKEN" -H "X-Api-Key: own-key"'):
-            with self.subTest(header=header):
-                self.refused(f'curl -sS -i {header} http://origin.test/v1/x', ('"error":"credential_required"',),
+        both = '-H "X: $TOKEN"'
+        for header, query in (('-H "Authorization: Bearer own-key"', ''), ('', ''), (f'{both} -H "X-Api-Key: own-key"', ''),
+                              (f'{both} -H "X_API_Key: own-key"', ''), (f'{both} -H "XApiKey: own-key"', ''), (f'{both} -H "DD-API-KEY: own-key"', ''),
+                              (both, '?key=own-key'), (both, '?a=b&access_token=own-key'), (both, '?API%2dkey=own-key'), (both, '?a=b;key=own-key')):
+            with self.subTest(header=header, query=query):
+                self.refused(f'curl -sS -i {header} "http://origin.test/v1/x{query}"', ('"error":"credential_required"',),
                              entries=required, status=403)
         with Origin() as origin:
             got = run(required, sh('curl -sS -H "Authorization: Bearer $TOKEN" http://origin.test/v1/x; '
-                                   'curl -sS -H "Authorization: own" http://origin.test/other'))
-        self.assertEqual([r[2]['Authorization'] for r in origin.requests], [f'Bearer {SECRET}', 'own'], got)
+                                   'curl -sS -H "Authorization: own" http://origin.test/other; '
+                                   'curl -sS "http://origin.test/v1/x?key=$TOKEN&page=2"'))
+        self.assertEqual([r[2].get('Authorization') for r in origin.requests], [f'Bearer {SECRET}', 'own', None], got)
 
     def test_policy_comes_first(self):
         with Origin() as origin:
@@ -307,6 +311,29 @@ for line in sys.stdin:
             box.wait_err('revision 2')
             self.ask(box, '200')
             self.assertEqual(origin.requests[-1][2]['X-Key'], ROTATED)
+
+    def test_hanging_command_ends_with_the_orchestrator(self):
+        """Killed, it can end nothing itself: neither at the start, nor when the command is read again."""
+        for again in (False, True):
+            with self.subTest(again=again):
+                source = pathlib.Path(lab.tempfile.mkdtemp(prefix='lab-', dir='/run'))
+                self.addCleanup(lab.shutil.rmtree, source)
+                program, gate, pids = source / 'get', source / 'gate', source / 'pids'
+                # A command, and what it started.
+                program.write_text(f'#!/bin/sh\nif [ -e {gate} ]; then sleep 1000 & echo $$ $! end >{pids}; wait; fi\necho {SECRET}\n')
+                program.chmod(0o755)
+                if not again:
+                    gate.write_text('')
+                with self.loop([entry(from_command=[str(program)])]) as box:
+                    if again:
+                        box.wait_err('enforcing')
+                        gate.write_text('')
+                        os.kill(box.process.pid, signal.SIGHUP)
+                    wait_for(lambda: pids.exists() and 'end' in pids.read_text())
+                    box.process.kill()
+                    box.process.wait(20)
+                    for pid in pids.read_text().split()[:2]:
+                        wait_for(lambda: not lab.alive(int(pid)), 5)
 
     def test_new_leaf_gets_the_credentials_again(self):
         with Origin() as origin, self.loop([entry(value=SECRET)]) as box:

@@ -447,6 +447,19 @@ class Verification(TlsTest, LabTest):
         self.refused(self.below('nameConstraints=permitted;DNS:other.test\n'), 'for_other_host')
         self.refused(self.below('nameConstraints=excluded;DNS:test\n'), 'for_other_host')
 
+    def test_authority_with_critical_constraints(self):
+        """mbedTLS can't take it in, whichever version; the reason says what to do."""
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            context = self.below('nameConstraints=critical,permitted;DNS:origin.test\n')
+            context.minimum_version = context.maximum_version = version
+            body = self.refused(context, 'certificate_unsuitable')
+            self.assertIn('name constraints that are critical', body['reason'])
+            self.assertIn('tls: skip', body['reason'])
+
+    def test_critical_extension_that_nobody_knows(self):
+        body = self.refused(self.below('1.2.3.4.5=critical,DER:0500\n'), 'certificate_unsuitable')
+        self.assertNotIn('name constraints', body['reason'])
+
     def test_authority_for_mail_alone(self):
         self.refused(self.below('extendedKeyUsage=emailProtection\n'), 'unsuitable')
 

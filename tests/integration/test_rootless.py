@@ -183,6 +183,49 @@ class Doors(Rootless, LabTest):
                 self.assertEqual(t.wait(), 5)
                 self.assertEqual(t.modes(), cooked)
 
+    GREETING = ('import socket,sys\np=sys.argv[1]; s=socket.socket(socket.AF_UNIX); s.settimeout(20)\n'
+                'try: s.connect("\\0"+p[1:] if p[0]=="@" else p); print(s.recv(4))\nexcept OSError as e: print(type(e).__name__)')
+
+    CARRY = ('import os,select,socket,sys\np=sys.argv[1]; s=socket.socket(socket.AF_UNIX); s.connect("\\0"+p[1:] if p[0]=="@" else p)\n'
+             'while True:\n for r in select.select([0,s],[],[])[0]:\n'
+             '  data=os.read(r if r==0 else s.fileno(),65536)\n  if not data: sys.exit()\n'
+             '  s.sendall(data) if r==0 else os.write(1,data)\n')
+
+    def test_ssh_at_the_socket_itself(self):
+        """The process leaf can't look at processes outside of its user namespace; the orchestrator can."""
+        for path in (f'{self.runtime}/openshell-ssh/own', '@lab-rootless-ssh'):
+            with self.subTest(path), self.start('sleep', '1000', args=['--ssh-socket-path', path]) as box:
+                self.running(box)
+                greet = ['/usr/bin/python3', '-c', self.GREETING, path]
+                carry = box.dir / 'carry.py'
+                carry.write_text(self.CARRY)
+                got = self.as_user('ssh', '-F', '/dev/null', '-o', f'ProxyCommand=/usr/bin/python3 {carry} {path}', '-o', 'StrictHostKeyChecking=no',
+                                   '-o', 'UserKnownHostsFile=/dev/null', 'sandbox@sandbox', 'id -u; exit 7')
+                self.assertEqual((got.stdout, got.returncode), (b'4242\n', 7), got)
+                # Twenty at once: each is asked about in its turn.
+                many = 'for i in $(seq 20); do "$@" & done; wait'
+                self.assertEqual(self.as_user('sh', '-c', many, 'sh', *greet).stdout.split(), [b"b'SSH-'"] * 20)
+                self.assertEqual(self.as_user(*greet, uid=4300).stdout.strip() in (b"b''", b'PermissionError', b'ConnectionResetError'), True)
+
+    def test_ssh_socket_lets_no_workload_in(self):
+        """Neither this sandbox's, were it to reach the socket, nor one of another sandbox that was there before the socket."""
+        place = '/tmp/lab/cross-ssh'
+        os.makedirs(place, mode=0o700, exist_ok=True)
+        os.chown(place, lab.USER, lab.USER)
+        path = f'{place}/s'
+        waits = ['sh', '-c', 'read x; exec /usr/bin/python3 -c "$@"', 'sh', self.GREETING, path]
+        with Sandbox(policy(), waits, stdin=subprocess.PIPE) as other:
+            other.wait_err('enforcing')
+            with self.start('sleep', '1000', args=['--ssh-socket-path', path]) as box:
+                self.running(box)
+                main = next(p for p in lab.descendants(box.process.pid) if lab.exe_name(p) == 'sleep')
+                got = subprocess.run(['nsenter', f'--net=/proc/{main}/ns/net', 'setpriv', '--reuid', str(lab.USER), '--regid', str(lab.USER),
+                                      '--clear-groups', '/usr/bin/python3', '-c', self.GREETING, path], capture_output=True, text=True, timeout=30)
+                self.assertIn(got.stdout.strip(), ("b''", 'ConnectionResetError'), got)
+                box.wait_err('is inside the sandbox')
+                out, _ = other.process.communicate(b'go\n', timeout=30)
+                self.assertIn(out.decode().strip(), ("b''", 'ConnectionResetError', 'FileNotFoundError', 'PermissionError'))
+
 
 class Streams(Rootless, test_main_job.Streams, LabTest):
     pass

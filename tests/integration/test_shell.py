@@ -59,7 +59,7 @@ class Restricted(LabTest):
     def test_the_workload_cannot_reach_the_control_socket(self):
         code = ('import socket,sys,os\ntry:\n socket.socket(1,5).connect(sys.argv[1]); print("REACHED")\n'
                 'except OSError as e: print(type(e).__name__)\nprint(os.path.exists(sys.argv[1]))')
-        for place in (None, '/tmp/lab-ctl-dir/box.sock'):
+        for place in (None, '/tmp/lab/ctl-dir/box.sock'):
             args = ['--ctl-socket', place] if place else []
             with self.subTest(place), Named(['sleep', '100'], args=args) as box:
                 box.socket = place or box.socket
@@ -195,11 +195,12 @@ class Shell(LabTest):
         with Named(['sleep', '100']) as box:
             with Terminal(ctl_argv(box, 'exec', '-t', '--', 'sh'), rows=10, columns=50) as a, \
                     Terminal(ctl_argv(box, 'exec', '-t', '--', 'sh'), rows=20, columns=60) as b:
-                a.ask('stty size', '10 50')
-                b.ask('stty size', '20 60')
+                def size(t):    # marked, as the prompt may come before or after the echo
+                    return t.ask('echo s""ize=$(stty size)', r'size=(\d+ \d+)\s')[1]
+                self.assertEqual((size(a), size(b)), (b'10 50', b'20 60'))
                 a.resize(11, 51)
-                wait_for(lambda: a.ask('stty size', r'\n(\d+ \d+)\s')[1] == b'11 51')
-                b.ask('stty size', '20 60')
+                wait_for(lambda: size(a) == b'11 51')
+                self.assertEqual(size(b), b'20 60')
 
     def test_hang_up_ends_the_shell(self):
         with Named(['sleep', '100']) as box:
@@ -358,10 +359,10 @@ class Sockets(LabTest):
         self.assertFalse(os.path.exists('/run/openshell/lab-other.ctl'))
 
     def test_folder_of_somebody_else_is_refused(self):
-        os.makedirs('/tmp/lab-open-dir', exist_ok=True)
-        os.chmod('/tmp/lab-open-dir', 0o777)
-        self.addCleanup(os.rmdir, '/tmp/lab-open-dir')
-        got = lab.run(policy(), ['true'], args=['--ctl-socket', '/tmp/lab-open-dir/s'])
+        os.makedirs('/tmp/lab/open-dir', exist_ok=True)
+        os.chmod('/tmp/lab/open-dir', 0o777)
+        self.addCleanup(os.rmdir, '/tmp/lab/open-dir')
+        got = lab.run(policy(), ['true'], args=['--ctl-socket', '/tmp/lab/open-dir/s'])
         self.assertEqual(got.code, 1, got)
         self.assertIn('0700', got.err)
 

@@ -245,6 +245,8 @@ class Relays(LabTest):
             self.assertEqual((got.code, got.out), (0, 'ran\n') if good else (1, ''), got)
             if not good:
                 self.assertIn('network_middlewares.guard: middlewares are not built yet', got.err)
+            else:
+                self.assertEqual(got.err.count('network_middlewares.guard: middlewares are not built yet; traffic flows without'), 1, got)
 
     def test_71_hidden_placeholders_never_become_the_secret(self):
         """Base64 anywhere but in Basic, halves, and other spellings stay what they are, or are refused."""

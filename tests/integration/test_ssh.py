@@ -642,11 +642,11 @@ class Hostile(LabTest):
 
     def test_socket_that_cannot_be_had_ends_the_start(self):
         """Rows 207 and 209: told at once, nothing is waited for."""
-        os.makedirs('/tmp/lab-open-ssh', exist_ok=True)
-        os.chmod('/tmp/lab-open-ssh', 0o777)
-        self.addCleanup(os.rmdir, '/tmp/lab-open-ssh')
+        os.makedirs('/tmp/lab/open-ssh', exist_ok=True)
+        os.chmod('/tmp/lab/open-ssh', 0o777)
+        self.addCleanup(os.rmdir, '/tmp/lab/open-ssh')
         with Ssh(path='@lab-ssh-4'):
-            for path, why in (('@lab-ssh-4', 'in use|listens there already'), ('/tmp/lab-open-ssh/s', '0700'), ('/proc/s/x', 'folder'), ('relative/s', 'absolute')):
+            for path, why in (('@lab-ssh-4', 'in use|listens there already'), ('/tmp/lab/open-ssh/s', '0700'), ('/proc/s/x', 'folder'), ('relative/s', 'absolute')):
                 with self.subTest(path):
                     got = lab.run(lab.policy(), ['true'], args=['--ssh-socket-path', path, '--ctl-socket', 'none'])
                     self.assertEqual((got.code, got.out), (1, ''), got)
@@ -665,7 +665,7 @@ class Hostile(LabTest):
                 self.assertIn(sum('may not control' in l for l in log), range(1, 10))
 
     def test_the_workload_cannot_reach_the_socket(self):
-        for path in ('/run/openshell/ssh.sock', '/tmp/lab-ssh-dir/s', '@lab-ssh-3'):
+        for path in ('/run/openshell/ssh.sock', '/tmp/lab/ssh-dir/s', '@lab-ssh-3'):
             code = ('import socket,sys\np=sys.argv[1]\ntry:\n s=socket.socket(socket.AF_UNIX); s.connect("\\0"+p[1:] if p[0]=="@" else p);'
                     ' print("REACHED")\nexcept OSError as e: print(type(e).__name__)')
             with self.subTest(path), Ssh(path=path) as box:

@@ -25,7 +25,7 @@ FLAG = {        # call -> what must be among its arguments
 }
 NEVER = {'dup', 'pipe', 'accept', 'creat', 'epoll_create', 'inotify_init', 'mkstemp', 'tmpfile', 'popen', 'freopen'}
 ONLY = {        # call -> the files that may use it
-    'dup2': {'supervisor-process/proc_spawn.c', 'supervisor-process/proc_ssh.c'},  # what execve(2) shall hand on
+    'dup2': {'supervisor-process/proc_spawn.c', 'supervisor-process/proc_ssh.c', 'orchestrator/orch_credential_command.c'},  # what execve(2) shall hand on
     'fdopendir': {'libcore/base/core_fd.c'},                                       # loses the descriptor when it fails
 }
 LIBC = '''close fcntl setsockopt ioctl kill unlink unlinkat mkdir mkdirat chmod fchmod fchmodat chown fchown fchownat

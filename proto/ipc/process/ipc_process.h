@@ -43,7 +43,8 @@ enum proc_state {
 	X(PROC_SSH_PROGRAM, 13, 0, 0, 1, \
 		PROC_BOUND_S | PROC_READY_S | PROC_HELD | PROC_RUNNING_S | PROC_ENDED) \
 	X(PROC_SSH_LISTEN, 14, 0, 0, 1, PROC_BOUND_S) \
-	X(PROC_SSH_CONNECTION, 15, 0, 0, 1, PROC_RUNNING_S | PROC_ENDED)
+	X(PROC_SSH_CONNECTION, 15, 0, 0, 1, PROC_RUNNING_S | PROC_ENDED) \
+	X(PROC_SSH_VERDICT, 16, 0, 1024, 0, PROC_RUNNING_S | PROC_ENDED)
 
 /* Process leaf to orchestrator; state kept by the orchestrator, which moves when the answer
  * arrives.  PROC_FAILED is an answer to any request and ends the start. */
@@ -60,7 +61,8 @@ enum proc_state {
 	X(PROC_FAILED, 74, 0, 4096, 0, PROC_ANY) \
 	X(PROC_EVENT, 75, 0, 16384, 0, PROC_ANY) \
 	X(PROC_STOPPED, 76, 0, 0, 0, PROC_ANY) \
-	X(PROC_ATTACH_MAIN, 77, 0, 0, 1, PROC_RUNNING_S | PROC_ENDED)
+	X(PROC_ATTACH_MAIN, 77, 0, 0, 1, PROC_RUNNING_S | PROC_ENDED) \
+	X(PROC_SSH_PEER, 78, 0, 0, 1, PROC_RUNNING_S | PROC_ENDED)
 
 #define X(name, number, min, max, fds, states) name = (number),
 enum proc_msg { PROC_REQUESTS(X) PROC_ANSWERS(X) };
