@@ -138,7 +138,8 @@ static int explain(const struct outcome *o, size_t max, struct err *e)
 	if (WIFSIGNALED(o->status))
 		return err_set(e, EIO, "the command was ended by signal %d", WTERMSIG(o->status));
 	return WEXITSTATUS(o->status)
-		? err_set(e, EIO, "the command ended with status %d", WEXITSTATUS(o->status))
+		? err_set(e, EIO, "the command ended with status %d; run it by hand to see why",
+			  WEXITSTATUS(o->status))
 		: 0;
 }
 

@@ -571,13 +571,13 @@ void orch_options_help(int fd)
 	text_init(&t, buf, sizeof buf);
 	text_add(&t,
 		"usage: openshell-supervisor [option...] [--] [command [argument...]]\n"
-		"       openshell-supervisor policy check [--json] FILE...\n"
-		"       openshell-supervisor policy default\n"
-		"       openshell-supervisor policy eval --policy FILE\n"
-		"       openshell-supervisor policy glob DIALECT PATTERN VALUE | --batch\n"
-		"       openshell-supervisor policy path [--allow-encoded-slash] TARGET | "
-		"--batch\n"
-		"       openshell-supervisor ctl exec|shell|attach|ssh-config ...\n\n"
+		"       openshell-supervisor policy "
+		"check|default|diff|eval|explain|fmt|glob|lint|path|schema|test ...\n"
+		"       openshell-supervisor ctl exec|shell|attach|ssh-config|ssh-proxy ...\n"
+		"       openshell-supervisor copy-self DEST\n"
+		"       openshell-supervisor validate-workspace --workdir DIR --expected-uid UID "
+		"--expected-gid GID\n"
+		"policy --help and ctl --help tell more.\n\n"
 		"Runs one command inside a boundary that a policy describes.\n\n");
 	for (const struct row *r = rows; r->name; r++) {
 		char flag[64];

@@ -1,6 +1,7 @@
 #include "orch_policy_cmd.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -70,7 +71,7 @@ int orch_policy_read(const char *path, size_t max, char **ret, size_t *ret_len, 
 	return fd_read_all(fd, max, ret, ret_len, e) < 0 ? err_wrap(e, "%s", path) : 0;
 }
 
-int orch_policy_usage(void)
+static void say_usage(int fd)
 {
 	char line[512];
 
@@ -78,18 +79,40 @@ int orch_policy_usage(void)
 		(void) snprintf(line, sizeof line, "%s openshell-supervisor policy %s%s%s\n",
 			i ? "      " : "usage:", words[i].name, words[i].arguments[0] ? " " : "",
 			words[i].arguments);
-		orch_policy_out(STDERR_FILENO, line);
+		orch_policy_out(fd, line);
 	}
-	orch_policy_out(STDERR_FILENO,
+	orch_policy_out(fd,
 		"FILE is a policy and may be written --policy FILE as well; of test, it is the "
 		"file of cases\n");
+}
+
+int orch_policy_usage(void)
+{
+	say_usage(STDERR_FILENO);
 	return 2;
+}
+
+static bool asks_for_help(int argc, char **argv)
+{
+	for (int i = 0; i < argc && i < 2 && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			return true;
+	return false;
 }
 
 int orch_policy_command(int argc, char **argv)
 {
+	struct err e = { 0 };
+
+	if (asks_for_help(argc, argv)) {
+		say_usage(STDOUT_FILENO);
+		return 0;
+	}
 	for (size_t i = 0; argc > 0 && i < sizeof words / sizeof *words; i++)
 		if (strcmp(argv[0], words[i].name) == 0)
 			return words[i].run(argc, argv);
-	return orch_policy_usage();
+	if (argc == 0)
+		return orch_policy_usage();
+	(void) err_set(&e, EINVAL, "there is no such word; policy --help lists what there is");
+	return orch_policy_complain(argv[0], &e);
 }

@@ -47,8 +47,11 @@ static int read_file(const char *path, char **ret, size_t *ret_len, struct err *
 	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0)
-		return err_set(e, errno, "%s: %s", path, strerror(errno));
-	return fd_read_all(fd, ORCH_TLS_BUNDLE_BYTES_MAX, ret, ret_len, e);
+		return err_set(e, errno, "%s: %s; give a file of certificates (PEM)", path,
+			strerror(errno));
+	return fd_read_all(fd, ORCH_TLS_BUNDLE_BYTES_MAX, ret, ret_len, e) < 0
+		? err_wrap(e, "%s", path)
+		: 0;
 }
 
 /* The first that has a certificate. */
@@ -73,18 +76,19 @@ static int add_extra(struct tls_bundle *b, const char *path, struct err *e)
 {
 	AUTO_FREE char *text = NULL;
 	size_t len, added, skipped;
+	struct err why = { 0 };
 
 	if (!path)
 		return 0;
-	if (read_file(path, &text, &len, e) < 0 ||
-		tls_bundle_add(b, text, len, &added, &skipped, e) < 0)
+	/* EINVAL: what the operator asked for ends the start, all else goes on without interception. */
+	if (read_file(path, &text, &len, &why) < 0 ||
+		tls_bundle_add(b, text, len, &added, &skipped, &why) < 0)
 		return err_set(
-			e, EINVAL, "--upstream-ca %.200s can't be used; give a PEM file", path);
+			e, EINVAL, "--upstream-ca %s; give a file of certificates (PEM)", why.text);
 	if (!added || skipped)
 		return err_set(e, EINVAL,
 			"--upstream-ca %.200s: %zu certificates could be read and %zu could not; "
-			"give "
-			"a PEM file of certificates alone",
+			"give a PEM file of certificates alone",
 			path, added, skipped);
 	return 0;
 }

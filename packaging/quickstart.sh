@@ -16,7 +16,7 @@ if [ ! -f "$build/build.ninja" ]; then
     rm -f "$here/build-setup.log"
 fi
 ninja -C "$build" orchestrator/openshell-supervisor supervisor-process/openshell-supervisor-process \
-    supervisor-network/openshell-supervisor-network >&2
+    supervisor-process/openshell-supervisor-ssh supervisor-network/openshell-supervisor-network >&2
 
 # The workload runs as you; when you are root without sudo, as the account "sandbox".
 if [ "$(id -u)" = 0 ] && [ -z "${SUDO_UID:-}" ] && ! getent passwd sandbox >/dev/null; then

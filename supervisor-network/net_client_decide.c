@@ -174,7 +174,8 @@ static void decide(struct net_client *c)
 			net_credential_covers(n, c->to.host, c->to.port))) {
 		net_client_report(c, true, "connect-uninspected-credentials",
 			"uninspected_credentials", "policy",
-			"credentialed endpoint without inspection");
+			"credentialed endpoint without inspection; give it protocol: rest with "
+			"access or rules, or allow_uninspected_credentials: true");
 		net_client_refuse(c, 403, "uninspected_credentials",
 			"credentialed endpoint requires L7 inspection; raw tunnel is not "
 			"explicitly allowed",

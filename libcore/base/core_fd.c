@@ -43,7 +43,7 @@ int fd_read_all(int fd, size_t max, char **ret, size_t *ret_len, struct err *e)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return err_set(e, errno, "read");
+			return err_set(e, errno, "read: %s", strerror(errno));
 		if (n == 0)
 			break;
 		len += (size_t) n;

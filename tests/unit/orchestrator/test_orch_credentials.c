@@ -314,7 +314,7 @@ TEST(command_that_fails_says_how)
 	size_t len;
 
 	ASSERT_ERR(command("exit 7", buf, 15, &len, &e), EIO);
-	ASSERT_STR(e.text, "the command ended with status 7");
+	ASSERT_STR(e.text, "the command ended with status 7; run it by hand to see why");
 	ASSERT_ERR(command("kill -9 $$", buf, 15, &len, &e), EIO);
 	ASSERT_STR(e.text, "the command was ended by signal 9");
 }
