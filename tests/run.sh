@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# run.sh - install, build and run all tests; the last line is "N passed, N failed, N skipped".
+# run.sh - install, build and run all tests; the last line is "N passed, N failed, N skipped", and
+# above it stands once more, with what it printed, whatever failed.
 #
 # Builds three times: gcc as released, clang (warnings and clang-tidy), gcc with ASan and UBSan; the
 # whole suite runs on the first and on the sanitised build, valgrind on the unit tests.  Must be
@@ -19,6 +20,11 @@ if [ "$(id -u)" != 0 ]; then
 fi
 "$here/packaging/install-dependencies.sh" build test || exit 1
 
+failures=$(mktemp)
+trap 'rm -f "$failures"' EXIT
+FAILURE_LINES=40 # of each failed test, in the list at the end
+export FAILURE_LINES
+
 section() { printf '\n===== %s\n' "$1"; }
 
 # one NAME COMMAND...: a check that passes or fails as a whole
@@ -31,7 +37,7 @@ one() {
         echo "passed  $name"
     else
         failed=$((failed + 1))
-        echo "FAILED  $name"
+        echo "FAILED  $name" | tee -a "$failures"
     fi
 }
 
@@ -45,25 +51,46 @@ configure_clang() { CC=clang configure "$1"; }
 
 build() { ninja -C "$1" | tail -n 40; return "${PIPESTATUS[0]}"; }
 
+# add COUNTS-AND-FAILURES.json NAME: add up what a runner reports, and keep what failed for the end
+add() {
+    set -- "$2" $(python3 - "$1" "$2" "$failures" <<'PY'
+import json, os, sys
+try:
+    report = json.load(open(sys.argv[1]))
+except (OSError, ValueError):
+    report = {'passed': 0, 'failed': 1, 'skipped': 0, 'failures': ['the runner left no report']}
+with open(sys.argv[3], 'a') as out:
+    for text in report['failures']:
+        lines = text.split('\n')
+        print(f'[{sys.argv[2]}]', *lines[:1], *lines[1:][-int(os.environ['FAILURE_LINES']):], sep='\n', file=out)
+print(report['passed'], report['failed'], report['skipped'])
+PY
+    )
+    passed=$((passed + $2)) failed=$((failed + $3)) skipped=$((skipped + $4))
+}
+
 # meson_suite DIR [ARG]...: run meson's tests and add up its own report
 meson_suite() {
-    local dir=$1 counts
+    local dir=$1 summary
     shift
     section "unit, fuzz corpora, layering in $(basename "$dir")"
     rm -f "$dir"/meson-logs/testlog*.json
+    summary=$(mktemp)
     meson test -C "$dir" --no-rebuild --print-errorlogs -t "${TIMEOUT_MULTIPLIER:-2}" "$@"
-    counts=$(python3 - "$dir"/meson-logs/testlog*.json <<'PY'
+    python3 - "$dir"/meson-logs/testlog*.json >"$summary" <<'PY'
 import json, sys
-n = {'OK': 0, 'SKIP': 0, 'bad': 0}
+count = {'passed': 0, 'failed': 0, 'skipped': 0, 'failures': []}
 for path in sys.argv[1:]:
     for line in open(path):
-        result = json.loads(line)['result']
-        n[result if result in n else 'bad'] += 1
-print(n['OK'], n['bad'], n['SKIP'])
+        row = json.loads(line)
+        outcome = {'OK': 'passed', 'SKIP': 'skipped'}.get(row['result'], 'failed')
+        count[outcome] += 1
+        if outcome == 'failed':
+            count['failures'].append('\n'.join([f"{row['result']} {row['name']}", row.get('stdout', ''), row.get('stderr', '')]))
+print(json.dumps(count) if sum(map(count.get, ('passed', 'failed', 'skipped'))) else '')
 PY
-    ) || counts="0 1 0"
-    set -- $counts
-    passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
+    add "$summary" "unit, fuzz, layering in $(basename "$dir")"
+    rm -f "$summary"
 }
 
 integration() { # DIR NAME
@@ -71,11 +98,8 @@ integration() { # DIR NAME
     local summary
     summary=$(mktemp)
     OPENSHELL_BUILD=$1 python3 "$here/tests/integration/run.py" -j "${JOBS:-2}" --summary "$summary"
-    set -- $(python3 -c 'import json,sys
-try: c = json.load(open(sys.argv[1])); print(c["passed"], c["failed"], c["skipped"])
-except ValueError: print(0, 1, 0)' "$summary")
+    add "$summary" "integration, $2"
     rm -f "$summary"
-    passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
 }
 
 format_is_clean() {
@@ -113,5 +137,9 @@ meson_suite "$san_dir" --suite unit --suite fuzz
 integration "$san_dir" ASan
 one "quickstart demonstration" "$here/packaging/quickstart.sh"
 
+if [ -s "$failures" ]; then
+    section "what failed"
+    cat "$failures"
+fi
 printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]

@@ -196,6 +196,18 @@ class Result:
         return f'exit {self.code}\n--- stdout\n{self.out}\n--- stderr\n{self.err}'
 
 
+class Program(subprocess.Popen):
+    """A program that does not outlive its block: ended at once if the test failed there, else after WAIT seconds."""
+
+    def __exit__(self, kind, *more):
+        late = threading.Timer(0 if kind else WAIT, self.kill)
+        late.start()
+        try:
+            super().__exit__(kind, *more)
+        finally:
+            late.cancel()
+
+
 class Sandbox:
     """A running supervisor.  Always used as a context manager; it is ended on leaving."""
 

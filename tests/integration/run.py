@@ -2,21 +2,25 @@
 """run.py [-j N] [--list] [--summary FILE] [PATTERN] - run the integration tests, each class on a host of its own.
 
 Every class of test_*.py runs in a process with fresh network, mount and process namespaces (unshare(1)), so
-that tests can't disturb each other or this machine.  Prints one line per test and, last,
-'N passed, N failed, N skipped'.
+that tests can't disturb each other or this machine.  Prints one line per test, the classes that took
+longest, every failure once more, and, last, 'N passed, N failed, N skipped'.
 """
 import argparse
 import concurrent.futures
+import faulthandler
 import json
 import os
 import pathlib
 import re
 import subprocess
 import sys
+import time
 import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
-CLASS_SECONDS = 600
+CLASS_SECONDS = 900
+TEST_SECONDS = 400  # then the test's stack is printed and its class is over
+SLOWEST = 5         # classes whose time is printed
 # The first process of a namespace: takes in what a test leaves as orphans, and dies with its child.
 INIT = ('sh', '-c', '"$@"; exit $?', 'sh')
 
@@ -29,14 +33,18 @@ def classes():
     return found
 
 
+def say(kind, value):
+    print(kind, json.dumps(value), flush=True)
+
+
 class Recorder(unittest.TextTestResult):
-    def __init__(self, *args):
-        super().__init__(*args)
-        self.rows = []
+    """Says each result when it is there, so that a class that never ends still says how far it came."""
 
     def startTest(self, test):
         super().startTest(test)
         self.outcome, self.text = 'passed', ''
+        say('BEGIN', test.id())
+        faulthandler.dump_traceback_later(TEST_SECONDS, exit=True)
 
     def _worse(self, test, outcome, text):
         self.outcome, self.text = outcome, text
@@ -50,7 +58,7 @@ class Recorder(unittest.TextTestResult):
         if isinstance(test, unittest.TestCase):
             self._worse(test, 'failed', self._exc_info_to_string(err, test))
         else:           # setUpClass or tearDownClass
-            self.rows.append((str(test), 'failed', self._exc_info_to_string(err, test)))
+            say('ROW', (str(test), 'failed', self._exc_info_to_string(err, test)))
 
     def addSubTest(self, test, subtest, err):
         super().addSubTest(test, subtest, err)
@@ -64,7 +72,8 @@ class Recorder(unittest.TextTestResult):
 
     def stopTest(self, test):
         super().stopTest(test)
-        self.rows.append((test.id(), self.outcome, self.text))
+        faulthandler.cancel_dump_traceback_later()
+        say('ROW', (test.id(), self.outcome, self.text))
 
 
 def child(name, pattern):
@@ -73,23 +82,34 @@ def child(name, pattern):
     if pattern:
         tests = [t for t in suite if pattern in t.id()]
         suite = unittest.TestSuite(tests)
-    runner = unittest.TextTestRunner(stream=open(os.devnull, 'w'), resultclass=Recorder)
-    result = runner.run(suite)
-    print('ROWS ' + json.dumps(result.rows))
+    unittest.TextTestRunner(stream=open(os.devnull, 'w'), resultclass=Recorder).run(suite)
+    say('END', name)
+
+
+def said(kind, out):
+    return [json.loads(value) for value in re.findall(rf'^{kind} (.*)$', out, re.M)]
+
+
+def text_of(part):
+    return part.decode(errors='replace') if isinstance(part, bytes) else part or ''
 
 
 def run_class(name, pattern):
+    """Rows (test, outcome, text) of a class, and the seconds that it took."""
     argv = ['unshare', '--net', '--pid', '--fork', '--kill-child', '--mount', '--mount-proc', '--propagation', 'private', '--', *INIT, sys.executable,
             str(HERE / 'run.py'), '--child', name] + ([pattern] if pattern else [])
+    began = time.monotonic()
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=CLASS_SECONDS,
                               stdin=subprocess.DEVNULL)
-    except subprocess.TimeoutExpired:
-        return [(name, 'failed', f'not done within {CLASS_SECONDS} s')]
-    rows = re.findall(r'^ROWS (.*)$', done.stdout, re.M)
-    if done.returncode or not rows:
-        return [(name, 'failed', done.stdout + done.stderr)]
-    return json.loads(rows[-1])
+        out, err, why = done.stdout, done.stderr, f'its process ended with {done.returncode}'
+    except subprocess.TimeoutExpired as late:
+        out, err, why = text_of(late.stdout), text_of(late.stderr), f'not done within {CLASS_SECONDS} s'
+    rows = said('ROW', out)
+    if not said('END', out):
+        last = (said('BEGIN', out) or ['its preparation'])[-1]
+        rows.append((name, 'failed', f'{why}, in or after {last}\n{err}'))
+    return rows, time.monotonic() - began
 
 
 def main():
@@ -109,19 +129,27 @@ def main():
     module = options.pattern.split('.')[0]
     names = [c for c in classes() if not module.startswith('test_') or c.split('.')[0] == module]
     pattern = '' if options.pattern.startswith('test_') and '.' not in options.pattern else options.pattern
-    count = {'passed': 0, 'failed': 0, 'skipped': 0}
     with concurrent.futures.ThreadPoolExecutor(options.j) as pool:
-        for rows in pool.map(lambda n: run_class(n, pattern), names):
-            for name, outcome, text in rows:
-                count[outcome] += 1
-                print(f'{outcome:7} {name}' + (f': {text}' if outcome == 'skipped' else ''), flush=True)
-                if outcome == 'failed':
-                    print('    ' + text.replace('\n', '\n    '), flush=True)
-    line = '{passed} passed, {failed} failed, {skipped} skipped'.format(**count)
+        count = report(zip(names, pool.map(lambda n: run_class(n, pattern), names)))
     if options.summary:
         pathlib.Path(options.summary).write_text(json.dumps(count))
-    print(line)
     return 1 if count['failed'] or not count['passed'] else 0
+
+
+def report(results):
+    count, failures, times = {'passed': 0, 'failed': 0, 'skipped': 0}, [], []
+    for name, (rows, seconds) in results:
+        times.append((seconds, name))
+        for test, outcome, text in rows:
+            count[outcome] += 1
+            print(f'{outcome:7} {test}' + (f': {text}' if outcome == 'skipped' else ''), flush=True)
+            if outcome == 'failed':
+                failures.append(f'{outcome:7} {test}\n    ' + text.replace('\n', '\n    '))
+                print(failures[-1].partition('\n')[2], flush=True)
+    print('longest:', ', '.join(f'{name} {seconds:.0f} s' for seconds, name in sorted(times, reverse=True)[:SLOWEST]))
+    count['failures'] = failures
+    print(*failures, '{passed} passed, {failed} failed, {skipped} skipped'.format(**count), sep='\n', flush=True)
+    return count
 
 
 if __name__ == '__main__':

@@ -93,8 +93,8 @@ class Eval(PolicyFile, LabTest):
 
     def test_an_answer_comes_before_the_next_question(self):
         path = self.write(POLICY)
-        with subprocess.Popen([str(lab.SUPERVISOR), 'policy', 'eval', '--policy', str(path)], stdin=subprocess.PIPE,
-                              stdout=subprocess.PIPE, text=True) as process:
+        with lab.Program([str(lab.SUPERVISOR), 'policy', 'eval', '--policy', str(path)], stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE, text=True) as process:
             for i in range(3):
                 process.stdin.write(json.dumps(self.question(id=i)) + '\n')
                 process.stdin.flush()

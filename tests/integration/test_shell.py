@@ -120,8 +120,8 @@ class Exec(LabTest):
 
     def test_signals_reach_it_and_the_second_one_ends_ctl(self):
         with Named(['sleep', '100']) as box:
-            with subprocess.Popen(ctl_argv(box, 'exec', '--', 'sh', '-c', 'trap "echo got; exit 3" TERM; echo up; while :; do sleep 0.05; done'),
-                                  stdout=subprocess.PIPE) as p:
+            with lab.Program(ctl_argv(box, 'exec', '--', 'sh', '-c', 'trap "echo got; exit 3" TERM; echo up; while :; do sleep 0.05; done'),
+                             stdout=subprocess.PIPE) as p:
                 self.assertEqual(p.stdout.readline(), b'up\n')
                 p.terminate()
                 self.assertEqual(p.stdout.readline(), b'got\n')
@@ -130,8 +130,8 @@ class Exec(LabTest):
     def test_end_of_ctl_hangs_up_the_process(self):
         for ignore, signo in (('', signal.SIGKILL), ('trap "" HUP TERM;', signal.SIGKILL)):
             with self.subTest(ignore=ignore), Named(['sleep', '100']) as box:
-                with subprocess.Popen(ctl_argv(box, 'exec', '--', 'sh', '-c', f'{ignore} echo $$; while :; do sleep 0.05; done'),
-                                      stdout=subprocess.PIPE) as p:
+                with lab.Program(ctl_argv(box, 'exec', '--', 'sh', '-c', f'{ignore} echo $$; while :; do sleep 0.05; done'),
+                                 stdout=subprocess.PIPE) as p:
                     pid = int(p.stdout.readline())
                     p.send_signal(signo)
                     p.wait(20)
@@ -140,8 +140,8 @@ class Exec(LabTest):
 
     def test_end_of_the_sandbox_ends_exec(self):
         with Named(['sleep', '100']) as box:
-            with subprocess.Popen(ctl_argv(box, 'exec', '--', 'sh', '-c', 'echo up; sleep 1000'),
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE) as p:
+            with lab.Program(ctl_argv(box, 'exec', '--', 'sh', '-c', 'echo up; sleep 1000'),
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE) as p:
                 self.assertEqual(p.stdout.readline(), b'up\n')
                 box.process.terminate()
                 self.assertIn(p.wait(20), (1, 137, 143))

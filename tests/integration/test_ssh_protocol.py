@@ -115,7 +115,7 @@ class Login(LabTest):
             self.assertLess(quick, 60)
 
     def test_others_are_not_held_up_by_a_refusal(self):
-        with Spoken() as box, subprocess.Popen([str(TOOL), box.path, *['password'] * 10], stdout=subprocess.PIPE) as p:
+        with Spoken() as box, lab.Program([str(TOOL), box.path, *['password'] * 10], stdout=subprocess.PIPE) as p:
             self.assertEqual(p.stdout.readline(), b'password no\n')
             self.assertEqual(box.ssh('echo fine').stdout, b'fine\n')
             p.kill()
@@ -171,7 +171,7 @@ class Requests(LabTest):
         ready = 'exec:trap "echo got; exit 3" USR1; echo up; while :; do sleep 0.05; done'
         with Spoken() as box:
             # The command may not have its trap yet: the signal is asked for when it has said "up".
-            with subprocess.Popen([str(TOOL), box.path, 'none', 'session', 'exec:' + 'kill -TERM $$', 'end'], stdout=subprocess.PIPE, text=True) as p:
+            with lab.Program([str(TOOL), box.path, 'none', 'session', 'exec:' + 'kill -TERM $$', 'end'], stdout=subprocess.PIPE, text=True) as p:
                 self.assertIn('end signal TERM', p.communicate(timeout=30)[0])
             self.assertIn('end signal KILL', box.say('none', 'session', 'exec:sleep 1000', 'signal:KILL', 'end'))
             self.assertIn('end status 7', box.say('none', 'session', 'exec:exit 7', 'end'))
