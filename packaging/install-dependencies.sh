@@ -11,7 +11,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 build="gcc libc6-dev meson ninja-build pkg-config python3 protobuf-compiler protobuf-c-compiler
 libprotobuf-c-dev libprotobuf-dev libevent-dev libseccomp-dev libyaml-dev libcjson-dev libc-ares-dev
-libnl-3-dev libnl-route-3-dev libnl-nf-3-dev libnftables-dev libssl-dev libssh-dev libipsec-mb-dev patch bzip2 xz-utils
+libnl-3-dev libnl-route-3-dev libnl-nf-3-dev libnftables-dev libssl-dev libssh-dev libipsec-mb-dev nettle-dev libgmp-dev patch bzip2 xz-utils
 iproute2 util-linux curl ca-certificates"
 test="clang clang-tidy clang-format llvm libclang-rt-14-dev valgrind universal-ctags nftables wget
 nodejs npm golang-go default-jdk-headless git procps strace gdb netcat-openbsd python3-jsonschema python3-yaml

@@ -50,12 +50,13 @@ THIRD_PARTY = {  # header pattern -> files that may include it
     r'libssh/.*': r'supervisor-process/ssh/.*',
     r'cjson/.*': r'libcore/.*json.*\.c',
     r'(mbedtls|psa)/.*': r'libcore/tls/.*',
-    r'everest/.*|(gcm|psa_crypto_ecp|ssl_tls12_client)\.c|(common|ssl_misc)\.h': r'libcore/tls/mbedtls/.*',  # mbedTLS's own files, changed by macros
+    r'(ecdh|ecdsa|gcm|psa_crypto_ecp|ssl_tls12_client)\.c|(common|ssl_misc)\.h': r'libcore/tls/mbedtls/.*',  # mbedTLS's own files, changed by macros
+    r'nettle/.*|gmp\.h': r'libcore/tls/mbedtls/(tls_ec_nettle\.c|tls_sha256\.c|sha256_alt\.h)',
     r'intel-ipsec-mb\.h': r'libcore/tls/mbedtls/tls_gcm_ipsec\.c',
 }
 SYSTEM = re.compile(r'^(linux/|linux/netfilter/|sys/|net/|netinet/|arpa/|asm/)?[a-z0-9_]+\.h$')
-LIBRARY = re.compile(r'^(event2|protobuf-c|openssl|netlink|nftables|cjson|mbedtls|psa|everest|libssh)/|'
-                     r'^(yaml|seccomp|ares|cares|event|nghttp2|intel-ipsec-mb)\.h$|^(gcm|psa_crypto_ecp|ssl_tls12_client)\.c$|^ssl_misc\.h$')
+LIBRARY = re.compile(r'^(event2|protobuf-c|openssl|netlink|nftables|cjson|mbedtls|psa|nettle|libssh)/|'
+                     r'^(yaml|seccomp|ares|cares|event|nghttp2|intel-ipsec-mb|gmp)\.h$|^(ecdh|ecdsa|gcm|psa_crypto_ecp|ssl_tls12_client)\.c$|^ssl_misc\.h$')
 
 
 def sources(folder):
