@@ -51,7 +51,7 @@ THIRD_PARTY = {  # header pattern -> files that may include it
     r'cjson/.*': r'libcore/.*json.*\.c',
     r'(mbedtls|psa)/.*': r'libcore/tls/.*',
     r'(ecdh|ecdsa|gcm|psa_crypto_ecp|ssl_tls12_client)\.c|(common|ssl_misc)\.h': r'libcore/tls/mbedtls/.*',  # mbedTLS's own files, changed by macros
-    r'nettle/.*|gmp\.h': r'libcore/tls/mbedtls/(tls_ec_nettle\.c|tls_sha256\.c|sha256_alt\.h)',
+    r'nettle/.*|gmp\.h': r'libcore/tls/mbedtls/(tls_ec_nettle\.c|tls_sha2\.c|sha(256|512)_alt\.h)',
     r'intel-ipsec-mb\.h': r'libcore/tls/mbedtls/tls_gcm_ipsec\.c',
 }
 SYSTEM = re.compile(r'^(linux/|linux/netfilter/|sys/|net/|netinet/|arpa/|asm/)?[a-z0-9_]+\.h$')

@@ -1,4 +1,4 @@
-/* sha256_alt.h - the SHA-256 context that MBEDTLS_SHA256_ALT asks for (tls_sha256.c). */
+/* sha256_alt.h - the SHA-256 context that MBEDTLS_SHA256_ALT asks for (tls_sha2.c). */
 #pragma once
 #include <nettle/sha2.h>
 

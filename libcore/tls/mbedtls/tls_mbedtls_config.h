@@ -40,9 +40,10 @@
 #define MBEDTLS_SHA1_C
 #define MBEDTLS_SHA224_C
 #define MBEDTLS_SHA256_C
-#define MBEDTLS_SHA256_ALT /* tls_sha256.c */
+#define MBEDTLS_SHA256_ALT /* tls_sha2.c */
 #define MBEDTLS_SHA384_C
 #define MBEDTLS_SHA512_C
+#define MBEDTLS_SHA512_ALT
 #define MBEDTLS_HKDF_C
 #define MBEDTLS_HMAC_DRBG_C /* deterministic ECDSA */
 

@@ -1,10 +1,11 @@
-/* Elliptic curves and SHA-256 as mbedTLS gets them: vectors of the standards, OpenSSL as an independent
+/* Elliptic curves and SHA-2 as mbedTLS gets them: vectors of the standards, OpenSSL as an independent
  * reference, and every input that must be refused. */
 #define MBEDTLS_ALLOW_PRIVATE_ACCESS
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <gmp.h>
 #include <mbedtls/ecdsa.h>
 #include <mbedtls/sha256.h>
+#include <mbedtls/sha512.h>
 #include <openssl/bn.h>
 #include <openssl/ec.h>
 #include <openssl/ecdsa.h>
@@ -475,37 +476,54 @@ TEST(x25519_points_of_small_order_are_refused)
 	mbedtls_ecp_group_free(&group);
 }
 
-static void check_sha(int is224, const char *text, unsigned times, const char *digest)
-{
-	uint8_t want[32], got[32], copied[32];
-	size_t n = unhex(digest, want);
-	mbedtls_sha256_context c, copy;
+/* The two families have the same functions by other names. */
+#define CHECK_SHA(family, shorter, text, times, digest) \
+	do { \
+		uint8_t want_[64], got_[64], copied_[64]; \
+		size_t n_ = unhex(digest, want_); \
+		mbedtls_##family##_context c_, copy_; \
+		mbedtls_##family##_init(&c_); \
+		mbedtls_##family##_init(&copy_); \
+		ASSERT_EQ(mbedtls_##family##_starts(&c_, shorter), 0); \
+		for (unsigned i_ = (times); i_ > 0; i_--) \
+			ASSERT_EQ(mbedtls_##family##_update( \
+					  &c_, (const uint8_t *) (text), strlen(text)), \
+				0); \
+		mbedtls_##family##_clone(&copy_, &c_); /* TLS reads its transcript and goes on */ \
+		ASSERT_EQ(mbedtls_##family##_finish(&copy_, copied_), 0); \
+		ASSERT_EQ(mbedtls_##family##_finish(&c_, got_), 0); \
+		ASSERT_MEM(got_, want_, n_); \
+		ASSERT_MEM(copied_, want_, n_); \
+		mbedtls_##family##_free(&c_); \
+		mbedtls_##family##_free(&copy_); \
+	} while (0)
 
-	mbedtls_sha256_init(&c);
-	mbedtls_sha256_init(&copy);
-	ASSERT_EQ(mbedtls_sha256_starts(&c, is224), 0);
-	for (unsigned i = 0; i < times; i++)
-		ASSERT_EQ(mbedtls_sha256_update(&c, (const uint8_t *) text, strlen(text)), 0);
-	mbedtls_sha256_clone(&copy, &c); /* TLS reads its transcript and goes on */
-	ASSERT_EQ(mbedtls_sha256_finish(&copy, copied), 0);
-	ASSERT_EQ(mbedtls_sha256_finish(&c, got), 0);
-	ASSERT_MEM(got, want, n);
-	ASSERT_MEM(copied, want, n);
-	mbedtls_sha256_free(&c);
-	mbedtls_sha256_free(&copy);
-}
-
-TEST(sha256_and_sha224_vectors_of_fips_180)
+TEST(sha2_vectors_of_fips_180)
 {
 	static const char two[] = "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
 
-	check_sha(0, "", 0, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-	check_sha(0, "abc", 1, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-	check_sha(0, two, 1, "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
-	check_sha(0, "aaaaaaaaaa", 100000,
+	CHECK_SHA(sha256, 0, "", 0,
+		"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+	CHECK_SHA(sha256, 0, "abc", 1,
+		"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	CHECK_SHA(sha256, 0, two, 1,
+		"248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+	CHECK_SHA(sha256, 0, "aaaaaaaaaa", 100000,
 		"cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
-	check_sha(1, "abc", 1, "23097d223405d8228642a477bda255b32aadbce4bda0b3f7e36c9da7");
-	check_sha(1, two, 1, "75388b16512776cc5dba5da1fd890150b0c6455cb4f58b1952522525");
+	CHECK_SHA(sha256, 1, "abc", 1, "23097d223405d8228642a477bda255b32aadbce4bda0b3f7e36c9da7");
+	CHECK_SHA(sha256, 1, two, 1, "75388b16512776cc5dba5da1fd890150b0c6455cb4f58b1952522525");
+	CHECK_SHA(sha512, 0, "abc", 1,
+		"ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+		"2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f");
+	CHECK_SHA(sha512, 0, "aaaaaaaaaa", 100000,
+		"e718483d0ce769644e2e42c7bc15b4638e1f98b13b2044285632a803afa973eb"
+		"de0ff244877ea60a4cb0432ce577c31beb009c5c2c49aa2e4eadb217ad8cc09b");
+	CHECK_SHA(sha512, 1, "abc", 1,
+		"cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2358"
+		"baeca134c825a7");
+	CHECK_SHA(sha512, 1, "aaaaaaaaaa", 100000,
+		"9d0e1809716474cb086e834e310a4a1ced149e9c00f248527972cec5704c2a5b07b8b3dc38ecc4ebae"
+		"97ddd87f3d8985");
 }
 
 /* GMP's allocator is ours, which wipes; while the authority's key is in use, it is locked memory. */
