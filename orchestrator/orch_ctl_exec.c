@@ -271,6 +271,7 @@ static int send_start(struct exec *x, const struct orch_ctl *c, struct err *e)
 	Openshell__Ipc__ShellStart m = OPENSHELL__IPC__SHELL_START__INIT;
 	Openshell__Ipc__ShellVar vars[VARS_MAX], *list[VARS_MAX];
 	struct orch_terminal_size size = orch_terminal_size(STDIN_FILENO);
+	uint32_t modes[MODES_LEN];
 	size_t bytes = 0;
 
 	m.kind = c->command ? OPENSHELL__IPC__SHELL_KIND__ARGV : OPENSHELL__IPC__SHELL_KIND__SHELL;
@@ -285,6 +286,8 @@ static int send_start(struct exec *x, const struct orch_ctl *c, struct err *e)
 	m.tty = c->tty;
 	m.rows = size.rows;
 	m.columns = size.columns;
+	m.modes = modes;
+	m.n_modes = c->tty ? orch_terminal_modes(STDIN_FILENO, modes) : 0;
 	m.env = list;
 	m.n_env = offer_vars(vars, list);
 	if (getenv("TERM") && strlen(getenv("TERM")) <= 64)

@@ -105,6 +105,8 @@ static void plan_start(struct orch_run *r)
 	openshell__ipc__proc_start__init(&r->start);
 	r->start.rows = size.rows;
 	r->start.columns = size.columns;
+	r->start.modes = r->modes;
+	r->start.n_modes = r->o->tty ? orch_terminal_modes(STDIN_FILENO, r->modes) : 0;
 }
 
 int orch_run_plan(struct orch_run *r, const struct orch_invoker *invoker, struct err *e)

@@ -1,6 +1,7 @@
 /* orch_run_state.h - what the files of orch_run share; nobody else includes it. */
 #pragma once
 #include "core_loop.h"
+#include "core_modes.h"
 #include "orch_console.h"
 #include "orch_credentials.h"
 #include "orch_ctl_server.h"
@@ -62,6 +63,7 @@ struct orch_run {
 	Openshell__Ipc__ProcClaim claim;
 	Openshell__Ipc__ProcBind bind;
 	Openshell__Ipc__ProcStart start;
+	uint32_t modes[MODES_LEN]; /* start's */
 	Openshell__Ipc__EnvVar *env_storage;
 	Openshell__Ipc__EnvVar **env_list, **driver_list, **placeholder_list;
 	Openshell__Ipc__EnvVar tls_storage[ORCH_TLS_VARIABLES_MAX];

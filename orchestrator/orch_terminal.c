@@ -140,6 +140,13 @@ struct orch_terminal_size orch_terminal_size(int fd)
 	return (struct orch_terminal_size){ w.ws_row, w.ws_col };
 }
 
+size_t orch_terminal_modes(int fd, uint32_t ret[MODES_LEN])
+{
+	struct termios t;
+
+	return tcgetattr(fd, &t) < 0 ? 0 : modes_read(&t, ret);
+}
+
 void orch_terminal_resize(int fd, struct orch_terminal_size s)
 {
 	struct winsize w = { .ws_row = s.rows, .ws_col = s.columns };

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "core_err.h"
+#include "core_modes.h"
 
 struct orch_terminal_size {
 	uint16_t rows, columns; /* 0: unknown */
@@ -22,4 +23,6 @@ void orch_terminal_pause(void);
 /* After a stop and SIGCONT: somebody else may have changed it. */
 void orch_terminal_again(void);
 struct orch_terminal_size orch_terminal_size(int fd);
+/* How it is set, before it is made raw; see core_modes.h.  0: fd is no terminal. */
+size_t orch_terminal_modes(int fd, uint32_t ret[MODES_LEN]);
 void orch_terminal_resize(int fd, struct orch_terminal_size s);

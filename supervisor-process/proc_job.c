@@ -9,7 +9,6 @@
 #include <unistd.h>
 #include "proc_kill.h"
 #include "proc_limits.h"
-#include "proc_modes.h"
 #include "proc_pty.h"
 
 #define EXIT_NOT_FOUND 127
@@ -47,25 +46,11 @@ static int make_pipes(const struct confine_identity *id, int theirs[3], int ours
 	return 0;
 }
 
-static int set_modes(const struct proc_job_plan *plan, int slave)
-{
-	struct termios t;
-
-	if (tcgetattr(slave, &t) < 0)
-		return -1;
-	proc_modes_apply(plan->modes, plan->n_modes, &t);
-	return tcsetattr(slave, TCSANOW, &t);
-}
-
 static int make_terminal(const struct proc_job_plan *plan, struct proc_job *j, int theirs[3],
 	int ours[3], struct err *e)
 {
-	struct winsize size = proc_pty_size(plan->rows, plan->columns);
-
-	if (proc_pty_open(plan->restrictions->identity, &size, &ours[0], &theirs[0], e) < 0)
+	if (proc_pty_open(plan->restrictions->identity, &plan->look, &ours[0], &theirs[0], e) < 0)
 		return -e->code;
-	if (plan->n_modes > 0 && set_modes(plan, theirs[0]) < 0)
-		return err_set(e, errno, "set the modes of a terminal");
 	j->master = fcntl(ours[0], F_DUPFD_CLOEXEC, 3);
 	if (j->master < 0 || fcntl(ours[0], F_SETFL, O_RDWR | O_NONBLOCK) < 0)
 		return err_set(e, errno, "prepare a terminal");

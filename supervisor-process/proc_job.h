@@ -12,6 +12,7 @@
 #include "core_cleanup.h"
 #include "core_err.h"
 #include "core_loop.h"
+#include "proc_pty.h"
 #include "proc_spawn.h"
 
 struct proc_job;
@@ -21,9 +22,7 @@ struct proc_job_plan {
 	const char *workdir;
 	char *const *argv, *const *env; /* copied by fork */
 	bool tty;
-	uint32_t rows, columns;
-	const uint32_t *modes; /* of the terminal, see proc_modes.h */
-	size_t n_modes;
+	struct proc_pty_look look;
 };
 
 struct proc_job_end {

@@ -254,10 +254,10 @@ int proc_leaf_start(struct proc_leaf *p, const int fds[3], bool terminal, struct
 int proc_leaf_start_tty(
 	struct proc_leaf *p, const Openshell__Ipc__ProcStart *s, int *ret_master, struct err *e)
 {
-	struct winsize size = proc_pty_size(s->rows, s->columns);
+	const struct proc_pty_look look = { s->rows, s->columns, s->modes, s->n_modes };
 	AUTO_CLOSE int slave = -1;
 
-	if (proc_pty_open(&p->user.identity, &size, ret_master, &slave, e) < 0)
+	if (proc_pty_open(&p->user.identity, &look, ret_master, &slave, e) < 0)
 		return -e->code;
 	return proc_leaf_start(p, (int[]){ slave, slave, slave }, true, e);
 }

@@ -210,10 +210,7 @@ static int start(
 		.workdir = s->config.workdir,
 		.argv = argv,
 		.tty = m->tty && m->kind != OPENSHELL__IPC__SHELL_KIND__SFTP,
-		.rows = m->rows,
-		.columns = m->columns,
-		.modes = m->modes,
-		.n_modes = m->n_modes };
+		.look = { m->rows, m->columns, m->modes, m->n_modes } };
 	int fds[3], r;
 
 	if (!argv)

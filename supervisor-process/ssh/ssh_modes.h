@@ -1,7 +1,7 @@
 /* ssh_modes.h - the terminal modes of a pty-req (RFC 4254, section 8; RFC 8160 for IUTF8).
  *
  * Pure: bytes in, pairs of an opcode and its argument out.  What the opcodes mean
- * is for whoever has the terminal (proc_modes.h).
+ * is for whoever has the terminal (core_modes.h).
  */
 #pragma once
 #include <stddef.h>

@@ -89,3 +89,14 @@ class Terminal:
             os.waitpid(self.pid, 0)
         if self.master >= 0:
             os.close(self.master)
+
+
+WANTED_MODES = ('-echo erase ^H intr ^B susp undef -iutf8 ixany -icrnl -onlcr tostop ospeed 9600', 'iutf8 -imaxbel erase ^H')
+
+
+def stty_says(argv, settings):
+    """What "stty -a", run by argv on a terminal with these settings, says of the terminal that it has."""
+    with Terminal(['sh', '-c', f'stty {settings}; exec "$@"', 'sh', *argv]) as t:
+        said = t.expect('speed .* -?extproc')[0]
+        t.wait()
+        return said.split()

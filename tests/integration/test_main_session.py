@@ -10,7 +10,7 @@ import time
 
 import lab
 from lab import BASH, LabTest, Sandbox, policy, wait_for
-from terminal import Terminal
+from terminal import WANTED_MODES, Terminal, stty_says
 
 DEV = {'read_write': ['/dev/tty', '/dev/ptmx', '/dev/pts']}
 
@@ -31,6 +31,8 @@ class Named(Sandbox):
     def __init__(self, command, args=(), document=None, running=True, **more):
         name = 'n%d' % (time.monotonic_ns() % 10 ** 12)
         self.name, self.socket = name, f'/run/openshell/{name}.ctl'
+        if '--ctl-socket' in args:
+            self.socket = args[args.index('--ctl-socket') + 1]
         super().__init__(document or policy(), command, args=['--name', name, *args], **more)
         if running:
             self.wait_err('enforcing')
@@ -92,6 +94,18 @@ class OnTerminal(LabTest):
             t.ask('exit 3', 'OUT>')
             t.ask('echo code=$?', r'code=3\s')
             self.assertEqual(outer.saved(), outer.before)
+
+    def test_modes_are_those_of_the_users_terminal(self):
+        """What stty says here, the command says there; and a character of several bytes is erased whole."""
+        with Outer() as outer:
+            argv = [str(lab.SUPERVISOR), '--policy', str(outer.box.policy), '-w', str(outer.box.work), '--name', 'modes', '-i', '--']
+            for settings in WANTED_MODES:
+                with self.subTest(settings):
+                    self.assertEqual(stty_says([*argv, 'stty', '-a'], settings), stty_says(['stty', '-a'], settings))
+            with Terminal(['sh', '-c', 'stty iutf8; exec "$@"', 'sh', *argv, 'sh', '-c', 'echo u""p; read x; echo "got <$x>"']) as t:
+                t.expect('[\r\n]?up')
+                t.send('a\u00e4\x7fb\r')
+                t.expect('got <ab>')
 
     def test_terminal_is_sane_after_every_end(self):
         for name, command, action in (

@@ -8,7 +8,7 @@ import tempfile
 
 import lab
 from lab import BASH, CURL, LabTest, Origin, endpoint, policy, rule, wait_for
-from terminal import Terminal
+from terminal import WANTED_MODES, Terminal, stty_says
 from test_main_session import Named, ctl, ctl_argv
 
 # What every process inside must find, however it was started.
@@ -62,7 +62,6 @@ class Restricted(LabTest):
         for place in (None, '/tmp/lab/ctl-dir/box.sock'):
             args = ['--ctl-socket', place] if place else []
             with self.subTest(place), Named(['sleep', '100'], args=args) as box:
-                box.socket = place or box.socket
                 got = ctl(box, 'exec', '--', '/usr/bin/python3', '-c', code, box.socket)
                 self.assertNotIn(b'REACHED', got.stdout, got)
                 self.assertEqual(got.returncode, 0, got)
@@ -78,8 +77,8 @@ class Restricted(LabTest):
 
     def test_another_user_is_refused(self):
         with Named(['sleep', '100'], args=['--ctl-socket', '@lab-abstract']) as box:
-            box.socket = '@lab-abstract'
-            self.assertEqual(ctl(box, 'exec', '--', 'true').returncode, 0)
+            got = ctl(box, 'exec', '--', 'true')
+            self.assertEqual(got.returncode, 0, got)
             got = subprocess.run(['setpriv', '--reuid', '4300', '--regid', '4300', '--clear-groups',
                                   *ctl_argv(box, 'exec', '--', 'true')], capture_output=True, text=True, timeout=20)
             self.assertEqual(got.returncode, 1, got)
@@ -232,6 +231,13 @@ class Shell(LabTest):
         with Named(['sleep', '100']) as box:
             got = ctl(box, 'shell', input=b'echo $((6*7))\nexit 4\n')
             self.assertEqual((got.returncode, got.stdout), (4, b'42\n'), got)
+
+    def test_modes_are_those_of_the_users_terminal(self):
+        """What stty says here, it says there."""
+        with Named(['sleep', '100']) as box:
+            for settings in WANTED_MODES:
+                with self.subTest(settings):
+                    self.assertEqual(stty_says(ctl_argv(box, 'exec', '-t', '--', 'stty', '-a'), settings), stty_says(['stty', '-a'], settings))
 
 
 class TmuxUser:

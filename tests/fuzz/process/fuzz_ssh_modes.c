@@ -2,7 +2,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include "proc_modes.h"
+#include "core_modes.h"
 #include "ssh_modes.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -20,13 +20,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	ssh_modes_parse(data, len, &m);
 	if (m.n > 2 * SSH_MODES_MAX || m.n % 2 || m.n / 2 > len / 5)
 		abort();
-	proc_modes_apply(m.at, m.n, &seen.t);
+	modes_apply(m.at, m.n, &seen.t);
 	/* A session program that was taken over sends what it likes. */
 	if (len > sizeof raw)
 		len = sizeof raw;
 	if (len)
 		(void) memcpy(raw, data, len);
-	proc_modes_apply(raw, len / sizeof *raw, &seen.t);
+	modes_apply(raw, len / sizeof *raw, &seen.t);
 	for (size_t i = 0; i < sizeof seen.guard; i++)
 		if (seen.guard[i] != 0x5a)
 			abort();

@@ -1,7 +1,7 @@
 /* The terminal modes of a pty-req: read from its bytes, applied to a terminal. */
 #include <termios.h>
 #include <unistd.h>
-#include "proc_modes.h"
+#include "core_modes.h"
 #include "ssh_modes.h"
 #include "test.h"
 
@@ -83,7 +83,7 @@ TEST(flags_and_characters_are_those_of_the_standard)
 		.c_iflag = ICRNL, .c_oflag = ONLCR, .c_lflag = ECHO | ISIG | ICANON | ECHOE
 	};
 
-	proc_modes_apply(modes, sizeof modes / sizeof *modes, &t);
+	modes_apply(modes, sizeof modes / sizeof *modes, &t);
 	ASSERT_EQ(t.c_lflag, ECHOE);
 	ASSERT_EQ(t.c_iflag, IUTF8);
 	ASSERT_EQ(t.c_oflag, 0);
@@ -97,8 +97,39 @@ TEST(a_flag_is_on_for_any_other_number)
 	static const uint32_t modes[] = { 53, 0x80000000u, 58, 1 };
 	struct termios t = { 0 };
 
-	proc_modes_apply(modes, 4, &t);
+	modes_apply(modes, 4, &t);
 	ASSERT_EQ(t.c_lflag, ECHO | TOSTOP);
+}
+
+/* The other direction: what is read and applied again is the same terminal. */
+TEST(modes_of_one_terminal_make_another_one_like_it)
+{
+	struct termios from = { .c_iflag = IUTF8 | IXANY | ICRNL,
+		.c_oflag = OPOST,
+		.c_lflag = ISIG | ECHOCTL | TOSTOP,
+		.c_cflag = PARODD };
+	struct termios to = {
+		.c_iflag = INLCR, .c_oflag = ONLCR, .c_lflag = ECHO | ICANON, .c_cflag = PARENB
+	};
+	uint32_t modes[MODES_LEN];
+	size_t n;
+
+	for (size_t i = 0; i < NCCS; i++)
+		from.c_cc[i] = (cc_t) (i + 1);
+	from.c_cc[VSUSP] = _POSIX_VDISABLE;
+	from.c_cc[VMIN] = from.c_cc[VTIME] = 0; /* of raw mode; have no number */
+	for (size_t i = VWERASE + 3; i < NCCS; i++)
+		from.c_cc[i] = 0;
+	ASSERT_EQ(cfsetspeed(&from, B115200), 0);
+	n = modes_read(&from, modes);
+	ASSERT(n > 0 && n <= MODES_LEN && n % 2 == 0);
+	modes_apply(modes, n, &to);
+	ASSERT_EQ(to.c_iflag, from.c_iflag);
+	ASSERT_EQ(to.c_oflag, from.c_oflag);
+	ASSERT_EQ(to.c_lflag, from.c_lflag);
+	ASSERT_EQ(to.c_cflag, from.c_cflag);
+	ASSERT(memcmp(to.c_cc, from.c_cc, sizeof to.c_cc) == 0);
+	ASSERT_EQ(cfgetospeed(&to), B115200);
 }
 
 TEST(speeds_are_bits_per_second)
@@ -107,9 +138,9 @@ TEST(speeds_are_bits_per_second)
 	static const uint32_t odd[] = { 128, 0, 129, 12345 };
 	struct termios t = { 0 };
 
-	proc_modes_apply(modes, 4, &t);
+	modes_apply(modes, 4, &t);
 	ASSERT_EQ(cfgetospeed(&t), B115200);
-	proc_modes_apply(odd, 4, &t); /* 0 would hang up */
+	modes_apply(odd, 4, &t); /* 0 would hang up */
 	ASSERT_EQ(cfgetospeed(&t), B115200);
 	ASSERT(cfgetispeed(&t) != B0);
 }
@@ -120,8 +151,8 @@ TEST(what_is_unknown_or_out_of_range_changes_nothing)
 		1000, 1, 0xffffffffu, 1, 3, 256, 3, 0xffffffffu, 53 };
 	struct termios t = { .c_cflag = CS8 }, before = t;
 
-	proc_modes_apply(modes, sizeof modes / sizeof *modes, &t);
+	modes_apply(modes, sizeof modes / sizeof *modes, &t);
 	ASSERT(memcmp(&t, &before, sizeof t) == 0);
-	proc_modes_apply(NULL, 0, &t);
+	modes_apply(NULL, 0, &t);
 	ASSERT(memcmp(&t, &before, sizeof t) == 0);
 }

@@ -1,4 +1,4 @@
-#include "proc_modes.h"
+#include "core_modes.h"
 #include <stdbool.h>
 #include <unistd.h>
 
@@ -118,7 +118,48 @@ static void apply(enum field field, tcflag_t value, uint32_t argument, struct te
 	}
 }
 
-void proc_modes_apply(const uint32_t *modes, size_t n, struct termios *t)
+static uint32_t bits_of(speed_t speed)
+{
+	for (size_t i = 0; i < sizeof speeds / sizeof *speeds; i++)
+		if (speeds[i].speed == speed)
+			return speeds[i].bits;
+	return 0; /* changes nothing where it is applied */
+}
+
+static uint32_t argument_of(enum field field, tcflag_t value, const struct termios *t)
+{
+	switch (field) {
+	case CHARACTER:
+		return t->c_cc[value] == _POSIX_VDISABLE ? CHAR_DISABLED : t->c_cc[value];
+	case INPUT:
+		return (t->c_iflag & value) != 0;
+	case LOCAL:
+		return (t->c_lflag & value) != 0;
+	case OUTPUT:
+		return (t->c_oflag & value) != 0;
+	case CONTROL:
+		return (t->c_cflag & value) != 0;
+	}
+	return 0;
+}
+
+size_t modes_read(const struct termios *t, uint32_t ret[MODES_LEN])
+{
+	size_t n = 0;
+
+	_Static_assert(2 * (sizeof known / sizeof *known + 2) <= MODES_LEN, "room for all");
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+		ret[n++] = known[i].opcode;
+		ret[n++] = argument_of(known[i].field, known[i].value, t);
+	}
+	ret[n++] = ISPEED;
+	ret[n++] = bits_of(cfgetispeed(t));
+	ret[n++] = OSPEED;
+	ret[n++] = bits_of(cfgetospeed(t));
+	return n;
+}
+
+void modes_apply(const uint32_t *modes, size_t n, struct termios *t)
 {
 	for (size_t i = 0; i + 1 < n; i += 2) {
 		if (modes[i] == ISPEED || modes[i] == OSPEED)
