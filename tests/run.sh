@@ -53,7 +53,8 @@ build() { ninja -C "$1" | tail -n 40; return "${PIPESTATUS[0]}"; }
 
 # add COUNTS-AND-FAILURES.json NAME: add up what a runner reports, and keep what failed for the end
 add() {
-    set -- "$2" $(python3 - "$1" "$2" "$failures" <<'PY'
+    local counts
+    counts=$(python3 - "$1" "$2" "$failures" <<'PY'
 import json, os, sys
 try:
     report = json.load(open(sys.argv[1]))
@@ -65,8 +66,9 @@ with open(sys.argv[3], 'a') as out:
         print(f'[{sys.argv[2]}]', *lines[:1], *lines[1:][-int(os.environ['FAILURE_LINES']):], sep='\n', file=out)
 print(report['passed'], report['failed'], report['skipped'])
 PY
-    )
-    passed=$((passed + $2)) failed=$((failed + $3)) skipped=$((skipped + $4))
+    ) || counts="0 1 0"
+    set -- $counts
+    passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
 }
 
 # meson_suite DIR [ARG]...: run meson's tests and add up its own report

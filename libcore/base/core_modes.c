@@ -90,32 +90,32 @@ static void set_speed(uint32_t opcode, uint32_t bits, struct termios *t)
 	}
 }
 
-static void set_flag(tcflag_t *flags, tcflag_t flag, bool on)
+/* The word of flags; NULL: field is a character. */
+static tcflag_t *flags_of(enum field field, struct termios *t)
 {
-	*flags = on ? *flags | flag : *flags & ~flag;
+	switch (field) {
+	case CHARACTER:
+		return NULL;
+	case INPUT:
+		return &t->c_iflag;
+	case LOCAL:
+		return &t->c_lflag;
+	case OUTPUT:
+		return &t->c_oflag;
+	case CONTROL:
+		return &t->c_cflag;
+	}
+	return NULL;
 }
 
 static void apply(enum field field, tcflag_t value, uint32_t argument, struct termios *t)
 {
-	switch (field) {
-	case CHARACTER:
-		if (argument <= CHAR_DISABLED)
-			t->c_cc[value] =
-				argument == CHAR_DISABLED ? _POSIX_VDISABLE : (cc_t) argument;
-		break;
-	case INPUT:
-		set_flag(&t->c_iflag, value, argument);
-		break;
-	case LOCAL:
-		set_flag(&t->c_lflag, value, argument);
-		break;
-	case OUTPUT:
-		set_flag(&t->c_oflag, value, argument);
-		break;
-	case CONTROL:
-		set_flag(&t->c_cflag, value, argument);
-		break;
-	}
+	tcflag_t *flags = flags_of(field, t);
+
+	if (flags)
+		*flags = argument ? *flags | value : *flags & ~value;
+	else if (argument <= CHAR_DISABLED)
+		t->c_cc[value] = argument == CHAR_DISABLED ? _POSIX_VDISABLE : (cc_t) argument;
 }
 
 static uint32_t bits_of(speed_t speed)
@@ -126,31 +126,24 @@ static uint32_t bits_of(speed_t speed)
 	return 0; /* changes nothing where it is applied */
 }
 
-static uint32_t argument_of(enum field field, tcflag_t value, const struct termios *t)
+static uint32_t argument_of(enum field field, tcflag_t value, struct termios *t)
 {
-	switch (field) {
-	case CHARACTER:
-		return t->c_cc[value] == _POSIX_VDISABLE ? CHAR_DISABLED : t->c_cc[value];
-	case INPUT:
-		return (t->c_iflag & value) != 0;
-	case LOCAL:
-		return (t->c_lflag & value) != 0;
-	case OUTPUT:
-		return (t->c_oflag & value) != 0;
-	case CONTROL:
-		return (t->c_cflag & value) != 0;
-	}
-	return 0;
+	const tcflag_t *flags = flags_of(field, t);
+
+	if (flags)
+		return (*flags & value) != 0;
+	return t->c_cc[value] == _POSIX_VDISABLE ? CHAR_DISABLED : t->c_cc[value];
 }
 
 size_t modes_read(const struct termios *t, uint32_t ret[MODES_LEN])
 {
+	struct termios copy = *t;
 	size_t n = 0;
 
 	_Static_assert(2 * (sizeof known / sizeof *known + 2) <= MODES_LEN, "room for all");
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
 		ret[n++] = known[i].opcode;
-		ret[n++] = argument_of(known[i].field, known[i].value, t);
+		ret[n++] = argument_of(known[i].field, known[i].value, &copy);
 	}
 	ret[n++] = ISPEED;
 	ret[n++] = bits_of(cfgetispeed(t));

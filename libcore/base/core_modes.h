@@ -2,7 +2,8 @@
  *
  * Numbers are those of RFC 4254, section 8.  They come from outside: an unknown
  * one, one that Linux has no equivalent of, and an argument that is out of range
- * change nothing.
+ * change nothing.  The orchestrator and ctl read the user's terminal, the process
+ * leaf, which has the other one, applies; for SSH the client did the reading.
  */
 #pragma once
 #include <stddef.h>

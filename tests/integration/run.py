@@ -3,7 +3,7 @@
 
 Every class of test_*.py runs in a process with fresh network, mount and process namespaces (unshare(1)), so
 that tests can't disturb each other or this machine.  Prints one line per test, the classes that took
-longest, every failure once more, and, last, 'N passed, N failed, N skipped'.
+longest, and, last, 'N passed, N failed, N skipped'; --summary has the counts and failures as JSON.
 """
 import argparse
 import concurrent.futures
@@ -148,7 +148,7 @@ def report(results):
                 print(failures[-1].partition('\n')[2], flush=True)
     print('longest:', ', '.join(f'{name} {seconds:.0f} s' for seconds, name in sorted(times, reverse=True)[:SLOWEST]))
     count['failures'] = failures
-    print(*failures, '{passed} passed, {failed} failed, {skipped} skipped'.format(**count), sep='\n', flush=True)
+    print('{passed} passed, {failed} failed, {skipped} skipped'.format(**count))
     return count
 
 

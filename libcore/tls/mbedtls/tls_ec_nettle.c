@@ -1,6 +1,6 @@
 /* Elliptic curves by nettle's libhogweed: constant time where a secret is involved, in assembler where
- * it counts.  GMP allocates from where mbedTLS does (locked pages while a key of the
- * authority is in use), and everything is wiped when it is freed. */
+ * it counts.  Runs wherever mbedTLS does: in the orchestrator, which makes the authority, and in the
+ * network leaf.  GMP allocates through mbedTLS's allocator, and wipes what it frees. */
 #include <stdlib.h>
 #include <string.h>
 #include <gmp.h>

@@ -526,7 +526,7 @@ TEST(sha2_vectors_of_fips_180)
 		"97ddd87f3d8985");
 }
 
-/* GMP's allocator is ours, which wipes; while the authority's key is in use, it is locked memory. */
+/* GMP's allocator is mbedTLS's, with its locked memory where that is asked for, and it wipes. */
 TEST(numbers_live_where_keys_do)
 {
 	uint8_t k[32] = { 1 }, ret[32];
